@@ -1,0 +1,56 @@
+//! Every bound on what clients send and on what they are sent, in one table.
+
+/// The limits that an operator may set. [`Default`] is the documented table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Payload and metadata of one event, in bytes.
+    pub event_bytes: usize,
+    /// The body of one request, in bytes.
+    pub request_bytes: usize,
+    /// Events in one publish.
+    pub publish_events: usize,
+    /// Events in one page.
+    pub page_events: usize,
+    /// Bytes of events in one page (at least one event is given).
+    pub page_bytes: usize,
+    /// Events that one filtered page may examine.
+    pub page_examined: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            event_bytes: 1 << 20,
+            request_bytes: 16 << 20,
+            publish_events: 10_000,
+            page_events: 1_000,
+            page_bytes: 8 << 20,
+            page_examined: 100_000,
+        }
+    }
+}
+
+/// Streams in one publish.
+pub const PUBLISH_STREAMS_MAX: usize = 1_000;
+/// Conditions in one publish, trees counted with all their nodes.
+pub const CONDITIONS_MAX: usize = 64;
+/// Events that one `no_event_matching` may examine.
+pub const CONDITION_EXAMINED_MAX: usize = 10_000;
+/// Levels of nesting in a payload or in metadata.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Lanes of a log.
+pub const LANES_MAX: i64 = 64;
+/// Lanes of a category- or stream-ordered log that does not say.
+pub const LANES_DEFAULT: i64 = 8;
+/// Events in a page that does not say.
+pub const PAGE_EVENTS_DEFAULT: usize = 100;
+/// Entries in one page of a listing.
+pub const LISTING_MAX: usize = 1_000;
+/// Entries in a page of a listing that does not say.
+pub const LISTING_DEFAULT: usize = 100;
+/// The longest `wait`, in seconds.
+pub const WAIT_SECONDS_MAX: u64 = 60;
+/// Event names, and values of one metadata key, in one filter.
+pub const FILTER_VALUES_MAX: usize = 100;
+/// The longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;

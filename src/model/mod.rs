@@ -1,0 +1,35 @@
+//! The words of Everlog as values: what they are, what they may hold, how they are read and written.
+//!
+//! Everything here is parsed once and then trusted. It leaves I/O, clocks and transports to others.
+
+pub mod condition;
+pub mod cursor;
+pub mod event;
+pub mod filter;
+pub mod json;
+pub mod json_scan;
+pub mod lane;
+pub mod limits;
+pub mod log;
+pub mod name;
+pub mod publish;
+pub mod range;
+pub mod source;
+pub mod time;
+
+pub use condition::{At, Condition, FailedCondition, Matching, Tags, Test};
+pub use cursor::{Cursor, CursorFault, Place};
+pub use event::{Event, NewEvent};
+pub use filter::{Filter, MetadataMatch, Scalar, TimeRange};
+pub use json::RawJson;
+pub use lane::{Lane, Lanes, Ordering};
+pub use limits::Limits;
+pub use log::{Log, LogSettings};
+pub use name::{CategoryName, EventName, LogName, NameFault, StreamName};
+pub use publish::{Ack, Publish, Write, WriteAck};
+pub use range::{Direction, Page, Scan};
+pub use source::{Source, StreamKey};
+pub use time::{Clock, Timestamp};
+
+/// The largest integer that every JSON client holds exactly: 2^53 − 1 (RFC 8259 §6).
+pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
