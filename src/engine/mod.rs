@@ -1,0 +1,4 @@
+//! What runs: asynchronous work above the port and below any transport.
+
+pub mod clock;
+pub mod ids;

@@ -1,0 +1,222 @@
+//! The port: what Everlog asks of a store, in terms of the model.
+//!
+//! A store supplies a consistent [`View`] and, for appends, a critical [`Section`]; the meaning of
+//! a scan ([`scan`]) and of a publish ([`append`]) is written once, above them. The conformance
+//! suite (`testing::conformance`) is the other half of this contract.
+//!
+//! Invariant: whoever opens a section on a lane sees all that was committed to the lane before.
+
+pub mod append;
+pub mod catalogue;
+pub mod memory;
+pub mod open;
+pub mod postgres;
+pub mod scan;
+mod sql;
+pub mod sqlite;
+pub mod verify;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::model::{
+    Ack, CategoryName, Direction, Event, FailedCondition, Lane, Log, LogName, LogSettings, Publish,
+    Source, StreamKey, StreamName, Timestamp,
+};
+
+/// The cause of a failure, for the log and never for a client.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// How a store fails. Each says whether something may have been written.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Out of reach, overloaded or too slow. Promised: nothing was written.
+    #[error("the store is not available: {0}")]
+    Unavailable(#[source] Cause),
+    /// The statement was sent and its answer never came.
+    #[error("the outcome of the write is not known: {0}")]
+    OutcomeUnknown(#[source] Cause),
+    /// No space left. Nothing was written.
+    #[error("the store is full: {0}")]
+    Full(#[source] Cause),
+    /// What the store holds, or answered, is not what we wrote. Treat as unknown.
+    #[error("the store is not as it should be: {0}")]
+    Broken(#[source] Cause),
+}
+
+impl StorageError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::OutcomeUnknown(_) | Self::Full(_))
+    }
+
+    /// Whether something may have been written.
+    #[must_use]
+    pub fn may_have_written(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(_) | Self::Broken(_))
+    }
+
+    /// The store holds what it should not.
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into().into())
+    }
+}
+
+/// Why a publish was refused. Nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    ConditionFailed {
+        failed: Vec<FailedCondition>,
+        /// Last position of the first stream written to.
+        position: Option<i64>,
+    },
+    /// The id is stored with other content, in another stream, or only some of the ids are.
+    IdConflict(Uuid),
+    /// The `Idempotency-Key` was used with another request.
+    KeyReused,
+    /// A `no_event_matching` would have to examine too many events.
+    ConditionTooBroad { pointer: String },
+}
+
+/// The answer to one publish of a batch.
+pub type Outcome = Result<Ack, Refusal>;
+
+/// Why a log was not created or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PutLogError {
+    /// It exists with another ordering or other lanes.
+    #[error("the log exists with other lanes")]
+    OtherLanes(Box<Log>),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A page of a listing by name, in byte order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    pub prefix: String,
+    /// Only names after this one.
+    pub after: Option<String>,
+    pub limit: usize,
+}
+
+impl Listing {
+    /// Whether a name belongs to what is listed.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        name.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| name > after)
+    }
+}
+
+/// A part of one lane of a source, in order. Both bounds are exclusive. The numbers are positions
+/// of a stream, else n of the lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    pub source: Source,
+    pub lane: Lane,
+    pub after: i64,
+    pub before: i64,
+    pub direction: Direction,
+    pub limit: usize,
+}
+
+/// The last event of a lane of a source, without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// n of the lane.
+    pub n: i64,
+    pub position: i64,
+    pub id: Uuid,
+    pub recorded_at: Timestamp,
+}
+
+/// One log as of one moment: all answers of a view are of the same moment.
+#[async_trait]
+pub trait View: Send {
+    /// The events of a span.
+    async fn rows(&mut self, span: &Span) -> Result<Vec<Event>, StorageError>;
+    /// The last event of a source in a lane.
+    async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError>;
+    /// The last position of each of these streams that has one.
+    async fn positions(
+        &mut self,
+        streams: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, i64)>, StorageError>;
+    /// The events that have these ids, in any order.
+    async fn with_ids(&mut self, ids: &[Uuid]) -> Result<Vec<Event>, StorageError>;
+    /// The categories of the log.
+    async fn categories(&mut self, listing: &Listing) -> Result<Vec<CategoryName>, StorageError>;
+    /// The streams of a category.
+    async fn streams(
+        &mut self,
+        category: &CategoryName,
+        listing: &Listing,
+    ) -> Result<Vec<StreamName>, StorageError>;
+    /// How many events a category has.
+    async fn count(&mut self, category: &CategoryName) -> Result<i64, StorageError>;
+    /// Gives the view back to its store.
+    async fn close(self: Box<Self>);
+}
+
+/// A view with some lanes locked, in which events can be written.
+#[async_trait]
+pub trait Section: View {
+    /// Stages new events, which come with their numbers. The store's unique indexes judge them.
+    async fn insert(&mut self, events: &[Event]) -> Result<(), StorageError>;
+}
+
+/// The logs of a store.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// Creates a log or changes what may change; says whether it is new. `fresh` is what a new log
+    /// would be.
+    async fn put_log(&self, settings: &LogSettings, fresh: Log)
+    -> Result<(Log, bool), PutLogError>;
+    async fn log(&self, name: &LogName) -> Result<Option<Log>, StorageError>;
+    async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError>;
+}
+
+/// The events of a store.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Opens a view.
+    async fn view(&self, log: &Log) -> Result<Box<dyn View>, StorageError>;
+    /// Decides and writes a batch in one critical section (see [`append::decide`]): an outcome for
+    /// each publish, in order. An error is an error of them all.
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError>;
+}
+
+/// The store as a whole.
+#[async_trait]
+pub trait Health: Send + Sync {
+    /// Whether the store answers now.
+    async fn ready(&self) -> Result<(), StorageError>;
+    /// What and where it is, and how durable an acknowledged event is. No secrets.
+    fn description(&self) -> String;
+    /// Ends all connections.
+    async fn close(&self);
+}
+
+/// A store, as everything above the port holds it.
+#[derive(Clone)]
+pub struct Storage {
+    pub logs: Arc<dyn Logs>,
+    pub events: Arc<dyn Events>,
+    pub health: Arc<dyn Health>,
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Storage({})", self.health.description())
+    }
+}
+
+impl Storage {
+    /// A store that is all of it.
+    pub fn new<S: Logs + Events + Health + 'static>(store: Arc<S>) -> Self {
+        Self { logs: store.clone(), events: store.clone(), health: store }
+    }
+}

@@ -1,0 +1,223 @@
+//! The SQLite store: one file, set up by itself.
+//!
+//! One writer connection, on a thread of its own, opens each section with `BEGIN IMMEDIATE`; reads
+//! go through a read-only pool, a page in each transaction. WAL with `synchronous=FULL`: an
+//! acknowledged event is synced to disk.
+//!
+//! Invariant: one process. A lock file keeps a second one off the database while this one writes.
+
+mod error;
+mod view;
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{
+    SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use self::{
+    error::{of_commit, of_query},
+    view::SqliteView,
+};
+use super::{
+    Events, Health, Listing, Logs, Outcome, PutLogError, StorageError, View, append,
+    sql::rows::{self, LogRow},
+};
+use crate::model::{Clock, Log, LogName, LogSettings, Publish, lane::HASH_VERSION};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a request waits for its turn on a connection.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+const READERS: u32 = 8;
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// Held until the store is dropped; the kernel lets go of it when the process dies.
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database and brings its schema up to date.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let lock = lock(path)?;
+        let options = options(path).create_if_missing(true);
+        let writer = pool(options.clone(), 1).await?;
+        MIGRATIONS.run(&writer).await.map_err(|error| StorageError::Broken(error.into()))?;
+        let readers = pool(options.create_if_missing(false).read_only(true), READERS).await?;
+        Ok(Self { path: path.to_owned(), clock, writer, readers, _lock: Some(lock) })
+    }
+
+    /// Opens an existing database for reading only, beside a process that writes.
+    pub async fn open_read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let options = options(path).create_if_missing(false).read_only(true);
+        let readers = pool(options, READERS).await?;
+        Ok(Self { path: path.to_owned(), clock, writer: readers.clone(), readers, _lock: None })
+    }
+
+    /// The connections that events are written through, for tests that go around the lock.
+    #[must_use]
+    pub fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+}
+
+/// The lock file stands beside the database and is never removed: removing it would race.
+fn lock(path: &Path) -> Result<File, StorageError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let refuse = |why: String| {
+        StorageError::Unavailable(
+            format!("cannot lock {}: {why}", Path::new(&name).display()).into(),
+        )
+    };
+    let file = File::create(&name).map_err(|error| refuse(error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(refuse("another process has this database open".to_owned()))
+        }
+        Err(TryLockError::Error(error)) => Err(refuse(error.to_string())),
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("mmap_size", "0")
+        .pragma("cell_size_check", "ON")
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+}
+
+async fn pool(options: SqliteConnectOptions, size: u32) -> Result<SqlitePool, StorageError> {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .min_connections(1)
+        .acquire_timeout(TURN_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+        .map_err(of_query)
+}
+
+#[async_trait]
+impl Logs for SqliteStore {
+    async fn put_log(
+        &self,
+        settings: &LogSettings,
+        fresh: Log,
+    ) -> Result<(Log, bool), PutLogError> {
+        let mut turn = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
+        let inserted: Option<LogRow<i64>> = sqlx::query_as(include_str!("sql/insert_log.sql"))
+            .bind(fresh.name.as_str())
+            .bind(fresh.lanes.ordering.as_str())
+            .bind(fresh.lanes.count)
+            .bind(HASH_VERSION)
+            .bind(fresh.require_condition)
+            .bind(fresh.incarnation)
+            .bind(fresh.created_at.micros())
+            .fetch_optional(&mut *turn)
+            .await
+            .map_err(of_query)?;
+        let is_new = inserted.is_some();
+        let row = match inserted {
+            Some(row) => Some(row),
+            None => sqlx::query_as(include_str!("sql/find_log.sql"))
+                .bind(settings.name.as_str())
+                .fetch_optional(&mut *turn)
+                .await
+                .map_err(of_query)?,
+        };
+        let mut log = rows::log(row.ok_or_else(|| StorageError::broken("no number for a log"))?)?;
+        if settings.lanes.is_some_and(|lanes| lanes != log.lanes) {
+            return Err(PutLogError::OtherLanes(Box::new(log)));
+        }
+        if let Some(require) = settings.require_condition.filter(|r| *r != log.require_condition) {
+            let row: LogRow<i64> = sqlx::query_as(include_str!("sql/update_log.sql"))
+                .bind(log.id)
+                .bind(require)
+                .fetch_one(&mut *turn)
+                .await
+                .map_err(of_query)?;
+            log = rows::log(row)?;
+        }
+        turn.commit().await.map_err(of_commit)?;
+        Ok((log, is_new))
+    }
+
+    async fn log(&self, name: &LogName) -> Result<Option<Log>, StorageError> {
+        let row: Option<LogRow<i64>> = sqlx::query_as(include_str!("sql/find_log.sql"))
+            .bind(name.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(of_query)?;
+        row.map(rows::log).transpose()
+    }
+
+    async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError> {
+        let rows: Vec<LogRow<i64>> = sqlx::query_as(include_str!("sql/list_logs.sql"))
+            .bind(listing.prefix.as_str())
+            .bind(listing.after.as_deref().unwrap_or_default())
+            .bind(i64::try_from(listing.limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(of_query)?;
+        let logs: Vec<Log> = rows.into_iter().map(rows::log).collect::<Result<_, _>>()?;
+        Ok(logs.into_iter().filter(|log| listing.holds(log.name.as_str())).collect())
+    }
+}
+
+#[async_trait]
+impl Events for SqliteStore {
+    async fn view(&self, log: &Log) -> Result<Box<dyn View>, StorageError> {
+        let transaction = self.readers.begin().await.map_err(of_query)?;
+        Ok(Box::new(SqliteView::new(log, transaction)))
+    }
+
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+        let turn = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
+        let mut section = SqliteView::new(log, turn);
+        let outcomes = append::decide(&mut section, log, self.clock.now(), batch).await?;
+        section.commit().await?;
+        Ok(outcomes)
+    }
+}
+
+#[async_trait]
+impl Health for SqliteStore {
+    async fn ready(&self) -> Result<(), StorageError> {
+        let listing = Listing { prefix: String::new(), after: None, limit: 1 };
+        self.logs(&listing).await.map(|_| ())
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "SQLite file {} (WAL, synchronous=FULL: acknowledged is synced)",
+            self.path.display()
+        )
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
