@@ -2,3 +2,6 @@
 
 pub mod clock;
 pub mod ids;
+pub mod publish;
+pub mod tail;
+pub mod tasks;

@@ -204,7 +204,7 @@ impl<'a> Desk<'a> {
                 }
                 match rows.last() {
                     Some(last) if rows.len() == limit => {
-                        after = super::scan::n_of(lanes, source, last)
+                        after = super::scan::n_of(lanes, source, last);
                     }
                     _ => break,
                 }

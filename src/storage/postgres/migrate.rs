@@ -24,7 +24,10 @@ pub(super) async fn run(options: PgConnectOptions) -> Result<(), StorageError> {
     }
     let table = "CREATE TABLE IF NOT EXISTS everlog_migration (id bigint PRIMARY KEY)";
     if let Err(error) = sqlx::query(table).execute(&mut guard).await {
-        let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .unwrap_or_default();
         if !CREATED_MEANWHILE.contains(&code.as_ref()) {
             return Err(of_query(error));
         }

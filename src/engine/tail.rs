@@ -1,0 +1,90 @@
+//! Waits for events: read what is there, else wait for a wake-up and read again.
+//!
+//! Invariant: a wake-up is a hint and never the truth. A lost one costs the time of one poll.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::tasks::Tasks;
+use crate::{
+    model::{Limits, Log, Page, Scan, Source},
+    storage::{Storage, scan, scan::ScanError},
+};
+
+/// How often a waiting reader looks for what other processes wrote.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Tells readers of this process that a log has grown.
+#[derive(Debug, Clone, Default)]
+pub struct Wakeups {
+    logs: Arc<Mutex<HashMap<i64, watch::Sender<()>>>>,
+}
+
+impl Wakeups {
+    /// Wakes all who wait for events of the log.
+    pub fn wake(&self, log: &Log) {
+        self.sender(log).send_replace(());
+    }
+
+    fn sender(&self, log: &Log) -> watch::Sender<()> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.entry(log.id).or_default().clone()
+    }
+}
+
+/// Reads pages, and waits for them.
+#[derive(Debug, Clone)]
+pub struct Tails {
+    storage: Storage,
+    wakeups: Wakeups,
+    tasks: Tasks,
+    limits: Limits,
+}
+
+impl Tails {
+    #[must_use]
+    pub fn new(storage: Storage, wakeups: Wakeups, tasks: Tasks, limits: Limits) -> Self {
+        Self { storage, wakeups, tasks, limits }
+    }
+
+    /// Reads a page; an empty one at the end of the source is waited for, so long.
+    pub async fn page(
+        &self,
+        log: &Log,
+        source: &Source,
+        ask: &Scan,
+        wait: Duration,
+    ) -> Result<Page, ScanError> {
+        let deadline = Instant::now() + wait;
+        let mut ask = ask.clone();
+        let mut hint = self.wakeups.sender(log).subscribe();
+        loop {
+            hint.mark_unchanged();
+            let page = self.read(log, source, &ask).await?;
+            let now = Instant::now();
+            if !page.events.is_empty() || !page.at_end || now >= deadline || self.tasks.stopping() {
+                return Ok(page);
+            }
+            // What was examined need not be examined again.
+            ask.after_sequence_number = ask.after_sequence_number.filter(|_| page.cursor.is_none());
+            ask.after = page.cursor.or(ask.after);
+            let poll = tokio::time::timeout_at(deadline.min(now + POLL), hint.changed());
+            tokio::select! {
+                _ = poll => {}
+                () = self.tasks.stopped() => {}
+            }
+        }
+    }
+
+    async fn read(&self, log: &Log, source: &Source, ask: &Scan) -> Result<Page, ScanError> {
+        let mut view = self.storage.events.view(log).await?;
+        let page = scan::scan(view.as_mut(), log, source, ask, &self.limits).await;
+        view.close().await;
+        page
+    }
+}
