@@ -1,0 +1,89 @@
+//! The composition root: puts the parts together and runs them. It alone knows everybody.
+//!
+//! Shutdown, in order: stop accepting, end what waits, finish what is under way (at most
+//! [`GRACE`]), close the store.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::{
+    engine::{
+        publish::Publisher,
+        tail::{Tails, Wakeups},
+        tasks::Tasks,
+    },
+    http::{self, App},
+    model::{Clock, Limits, LogName, LogSettings},
+    storage::Storage,
+};
+
+/// How long what is under way may take to finish.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// The log that exists from the first start.
+pub const DEFAULT_LOG: &str = "default";
+
+/// A service over a store, ready to run.
+#[derive(Debug)]
+pub struct Service {
+    app: App,
+}
+
+impl Service {
+    /// Puts a service together; the default log is created if it is not there.
+    pub async fn new(
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        loopback_only: bool,
+    ) -> anyhow::Result<Self> {
+        let (tasks, wakeups) = (Tasks::default(), Wakeups::default());
+        let app = App {
+            publisher: Publisher::new(storage.clone(), wakeups.clone(), tasks.clone()),
+            tails: Tails::new(storage.clone(), wakeups, tasks.clone(), limits),
+            storage,
+            tasks,
+            clock,
+            limits,
+            loopback_only,
+        };
+        let name: LogName = DEFAULT_LOG.parse()?;
+        let settings = LogSettings { name, lanes: None, require_condition: None };
+        http::create_log(&app, &settings).await.map_err(|problem| {
+            let cause = problem.cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            anyhow::anyhow!("cannot create the default log{cause}")
+        })?;
+        Ok(Self { app })
+    }
+
+    /// Serves until `shutdown` resolves, then finishes what is under way.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let (tasks, storage) = (self.app.tasks.clone(), self.app.storage.clone());
+        let stopping = tasks.clone();
+        let serve =
+            axum::serve(listener, http::router(self.app)).with_graceful_shutdown(async move {
+                shutdown.await;
+                tracing::info!("shutting down");
+                stopping.stop();
+            });
+        let grace = async {
+            tasks.stopped().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = async { serve.await } => served.context("serving")?,
+            () = grace => tracing::warn!("some connections did not end in time"),
+        }
+        if tokio::time::timeout(GRACE, tasks.finished()).await.is_err() {
+            tracing::error!("some publishes did not end in time; their outcome is unknown");
+        }
+        storage.health.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! The one HTTP client of the commands that speak to a server.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use reqwest::{Client, Response};
+use serde_json::Value;
+
+use crate::http::{PREFIX, encode};
+
+/// Which server and which log.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Target {
+    /// The server
+    #[arg(long, env = "EVERLOG_URL", default_value = "http://127.0.0.1:4100", value_name = "URL")]
+    pub(super) url: String,
+    /// The log
+    #[arg(
+        long = "to-log",
+        visible_alias = "from-log",
+        default_value = "default",
+        value_name = "NAME"
+    )]
+    pub(super) log: String,
+}
+
+impl Target {
+    /// The URL of the log.
+    pub(super) fn log_url(&self) -> String {
+        format!("{}{PREFIX}/logs/{}", self.url.trim_end_matches('/'), encode(&self.log))
+    }
+}
+
+/// A client; `ring` must be installed for https.
+#[expect(clippy::disallowed_methods, reason = "this is the one door to outbound HTTP")]
+pub(super) fn client() -> anyhow::Result<Client> {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(120))
+        .build()
+        .context("making an HTTP client")
+}
+
+/// What a problem says, in a line.
+pub(super) async fn problem(response: Response) -> anyhow::Error {
+    let status = response.status();
+    let text = response.text().await.unwrap_or_default();
+    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    let part = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    anyhow::anyhow!("{status}: {} {}", part("code"), part("detail"))
+}

@@ -1,0 +1,10 @@
+//! stub
+use clap::Args;
+#[derive(Debug, Args)]
+pub(super) struct Settings {
+    #[command(flatten)]
+    target: super::client::Target,
+}
+pub(super) async fn export(_s: &Settings) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The commands of the binary.
+
+mod check;
+mod client;
+mod export;
+mod import;
+mod line;
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{config::ServeSettings, config::StoreSettings, http};
+
+/// The event store you can use with curl.
+#[derive(Debug, Parser)]
+#[command(name = "everlog", version, about, max_term_width = 100)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a store over HTTP
+    Serve(Box<ServeSettings>),
+    /// Bring a store's schema up to date, and do nothing else
+    Migrate(StoreSettings),
+    /// Read a whole store and verify it: no holes, positions, ids, counts
+    Check(StoreSettings),
+    /// Publish the events of a file (NDJSON, also gzipped) through a running server
+    Import(import::Settings),
+    /// Write the events of a running server to a file or to standard output, one a line
+    Export(export::Settings),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+/// Runs a command to its end.
+#[must_use]
+pub fn run(line: CommandLine) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let done = runtime.block_on(async {
+        match line.command {
+            Command::Serve(settings) => serve::serve(*settings).await,
+            Command::Migrate(settings) => migrate::migrate(&settings).await,
+            Command::Check(settings) => check::check(&settings).await,
+            Command::Import(settings) => import::import(&settings).await,
+            Command::Export(settings) => export::export(&settings).await,
+            Command::Openapi => line::print(http::document().trim_end()),
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Nowhere is left to say that standard error is closed.
+    let _ = line::complain(&format!("everlog: {error:#}"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,72 @@
+//! `everlog serve`: opens the store, then the port, then says where it is.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::line;
+use crate::{
+    app::Service, config::ServeSettings, engine::clock::SystemClock, storage::open, telemetry,
+};
+
+pub(super) async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
+    settings.check().map_err(anyhow::Error::msg)?;
+    telemetry::start(&settings.log, settings.log_format)?;
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let clock = Arc::new(SystemClock);
+    let url = &settings.store.store;
+    let storage = open::open(url, settings.store.connections(), clock.clone())
+        .await
+        .with_context(|| format!("--store {url:?} (EVERLOG_STORE) cannot be opened"))?;
+    let stored = storage.health.description();
+    let loopback_only = !settings.allow_unauthenticated;
+    let service = Service::new(storage, clock, settings.limits(), loopback_only).await?;
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
+    })?;
+    welcome(&format!("http://{}", listener.local_addr()?), &stored)?;
+    service.run(listener, stopped()?).await
+}
+
+fn welcome(base: &str, stored: &str) -> anyhow::Result<()> {
+    let stream = "v1/logs/default/categories/profiles/streams/joe.bloggs/events";
+    line::complain(&format!(
+        "everlog {} listens on {base}\n  stores in {stored}\n  try: curl --json \
+         '{{\"events\":[{{\"name\":\"profile-created\",\"payload\":{{\"name\":\"Joe\"}}}}]}}' {base}/{stream}\n       \
+         curl {base}/{stream}",
+        env!("CARGO_PKG_VERSION")
+    ))
+}
+
+/// Resolves at SIGTERM or SIGINT; a second one ends the process at once.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::thread::spawn(move || watch_again(terminate, interrupt));
+    })
+}
+
+fn watch_again(
+    mut terminate: tokio::signal::unix::Signal,
+    mut interrupt: tokio::signal::unix::Signal,
+) {
+    let again = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() {
+        runtime.block_on(again);
+        std::process::abort();
+    }
+}

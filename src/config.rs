@@ -1,0 +1,132 @@
+//! Every setting of the service: typed, with a doc comment that is its help and its reference.
+//!
+//! Each is a flag and an `EVERLOG_*` variable; the flag wins. The only reader of the environment.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use crate::{
+    model::Limits,
+    storage::{open::StoreUrl, postgres::Connections},
+};
+
+/// Which store.
+#[derive(Debug, Clone, Args)]
+pub struct StoreSettings {
+    /// Where events are kept: sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE or memory:
+    #[arg(
+        long,
+        env = "EVERLOG_STORE",
+        default_value = "sqlite:everlog.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub store: StoreUrl,
+    /// Postgres: connections for appends
+    #[arg(long, env = "EVERLOG_WRITERS", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub writers: u32,
+    /// Postgres: connections for reads
+    #[arg(long, env = "EVERLOG_READERS", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub readers: u32,
+    /// Postgres: serve although synchronous_commit is off, so that a crash may lose acknowledged events
+    #[arg(long, env = "EVERLOG_ALLOW_ASYNC_COMMIT")]
+    pub allow_async_commit: bool,
+}
+
+impl StoreSettings {
+    /// How to connect.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        Connections {
+            writers: self.writers,
+            readers: self.readers,
+            allow_async_commit: self.allow_async_commit,
+        }
+    }
+}
+
+/// How the service logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The settings of `everlog serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeSettings {
+    /// Address to listen on
+    #[arg(
+        long,
+        env = "EVERLOG_LISTEN",
+        default_value = "127.0.0.1:4100",
+        value_name = "HOST:PORT"
+    )]
+    pub listen: SocketAddr,
+    /// Listen on an address that is not loopback although there is no authentication: whoever reaches it may read and write everything
+    #[arg(long, env = "EVERLOG_ALLOW_UNAUTHENTICATED")]
+    pub allow_unauthenticated: bool,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    /// Largest request body, in bytes
+    #[arg(long, env = "EVERLOG_REQUEST_BYTES_MAX", default_value_t = Limits::default().request_bytes, value_name = "BYTES", value_parser = bounded(1024, 1 << 30))]
+    pub request_bytes_max: usize,
+    /// Largest payload and metadata of one event, in bytes
+    #[arg(long, env = "EVERLOG_EVENT_BYTES_MAX", default_value_t = Limits::default().event_bytes, value_name = "BYTES", value_parser = bounded(16, 1 << 28))]
+    pub event_bytes_max: usize,
+    /// Most events in one publish
+    #[arg(long, env = "EVERLOG_PUBLISH_EVENTS_MAX", default_value_t = Limits::default().publish_events, value_name = "N", value_parser = bounded(1, 1_000_000))]
+    pub publish_events_max: usize,
+    /// Most events in one page
+    #[arg(long, env = "EVERLOG_PAGE_EVENTS_MAX", default_value_t = Limits::default().page_events, value_name = "N", value_parser = bounded(1, 100_000))]
+    pub page_events_max: usize,
+    /// Most bytes of events in one page; at least one event is given
+    #[arg(long, env = "EVERLOG_PAGE_BYTES_MAX", default_value_t = Limits::default().page_bytes, value_name = "BYTES", value_parser = bounded(1024, 1 << 30))]
+    pub page_bytes_max: usize,
+    /// Most events that one filtered page examines
+    #[arg(long, env = "EVERLOG_PAGE_EXAMINED_MAX", default_value_t = Limits::default().page_examined, value_name = "N", value_parser = bounded(1, 100_000_000))]
+    pub page_examined_max: usize,
+    /// How the service logs, to standard error
+    #[arg(long, env = "EVERLOG_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or per target such as info,everlog=debug
+    #[arg(long, env = "EVERLOG_LOG", default_value = "info,sqlx=warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// A parser of numbers within bounds, which names them.
+fn bounded(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|n| (min..=max).contains(n));
+        number.ok_or_else(|| format!("expected a whole number from {min} to {max}"))
+    }
+}
+
+impl ServeSettings {
+    /// The limits on requests and answers.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            event_bytes: self.event_bytes_max,
+            request_bytes: self.request_bytes_max,
+            publish_events: self.publish_events_max,
+            page_events: self.page_events_max,
+            page_bytes: self.page_bytes_max,
+            page_examined: self.page_examined_max,
+        }
+    }
+
+    /// Refuses what must not be served.
+    pub fn check(&self) -> Result<(), String> {
+        if self.listen.ip().is_loopback() || self.allow_unauthenticated {
+            return Ok(());
+        }
+        Err(format!(
+            "--listen {} (EVERLOG_LISTEN) is not a loopback address and there is no authentication: \
+             anyone who reaches it could read and write every event. Listen on 127.0.0.1, or say \
+             --allow-unauthenticated if the network is yours alone.",
+            self.listen
+        ))
+    }
+}

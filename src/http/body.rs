@@ -1,0 +1,100 @@
+//! Reads JSON bodies: counted while they arrive, checked by the scanner, then parsed.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request},
+    http::header,
+};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::{
+    error::{Fault, Kind, Problem},
+    state::App,
+};
+use crate::model::{json::escape_pointer, json_scan};
+
+/// The bytes of a body that claims to be JSON.
+#[derive(Debug)]
+pub(super) struct JsonBody(Bytes);
+
+impl FromRequest<App> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let detail = format!(
+                "The body is `{essence}`; send `Content-Type: application/json` (`curl --json` does)."
+            );
+            return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+        }
+        if let Some(coding) = text(header::CONTENT_ENCODING).filter(|c| *c != "identity") {
+            let detail = format!("Compressed bodies are not read (Content-Encoding: {coding}).");
+            return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+        }
+        read(request.into_body(), app.limits.request_bytes).await.map(Self)
+    }
+}
+
+/// Never holds more than the limit, whatever `Content-Length` says.
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let mut chunks = body.into_data_stream();
+    let mut text = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            if super::envelope::is_timeout(&error) {
+                Problem::new(Kind::RequestTimeout, "The body did not arrive in time.")
+            } else {
+                Problem::new(Kind::MalformedRequest, "The body ended before it was complete.")
+            }
+        })?;
+        if text.len() + chunk.len() > bytes_max {
+            let detail = format!("The body is larger than {bytes_max} bytes.");
+            return Err(Problem::too_large("request_bytes", bytes_max, detail));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text.into())
+}
+
+impl JsonBody {
+    /// Parses the body, in which values are nested at most so deep.
+    pub(super) fn parse<T: DeserializeOwned>(&self, depth_max: usize) -> Result<T, Problem> {
+        let text =
+            json_scan::check(&self.0, depth_max).map_err(|fault| of_scan(&self.0, &fault))?;
+        serde_json::from_str(text).map_err(|error| of_parse::<T>(text, &error))
+    }
+}
+
+fn of_scan(text: &[u8], fault: &json_scan::Fault) -> Problem {
+    let before = text.get(..fault.offset).unwrap_or(text);
+    let line = before.split(|byte| *byte == b'\n').count();
+    let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+    let detail = format!("{} (byte {}, line {line}, column {column})", fault.kind, fault.offset);
+    let found = Fault::at(&fault.pointer, detail);
+    if fault.kind.malformed() { Problem::malformed(found) } else { Problem::invalid(vec![found]) }
+}
+
+/// Parses once more, to learn where it went wrong.
+fn of_parse<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Problem {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let traced = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
+    let mut pointer = String::new();
+    for segment in traced.iter().flat_map(|error| error.path().iter()) {
+        use serde_path_to_error::Segment;
+        pointer.push('/');
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&index.to_string()),
+            Segment::Map { key } => escape_pointer(key, &mut pointer),
+            Segment::Enum { variant } => escape_pointer(variant, &mut pointer),
+            Segment::Unknown => pointer.push('?'),
+        }
+    }
+    let message = error.to_string();
+    let detail = message.split(" at line ").next().unwrap_or_default();
+    Problem::invalid(vec![Fault::at(&pointer, detail)])
+}

@@ -1,0 +1,56 @@
+//! Entity tags and cache lifetimes of what is read (RFC 9110 §8.8, §13.1.2; RFC 9111; RFC 8246).
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+/// How long an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// It can never change.
+    Immutable,
+    /// Ask again, with the tag.
+    Revalidate,
+}
+
+/// An answer to a GET with its tag; 304 if the client has it.
+#[must_use]
+pub(super) fn answer(
+    request: &HeaderMap,
+    tag: &str,
+    lifetime: Lifetime,
+    public: bool,
+    media_type: &'static str,
+    body: String,
+) -> Response {
+    let known = request
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.trim() == "*" || lists(value, tag)));
+    let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
+    let cache = match (lifetime, public) {
+        (Lifetime::Immutable, true) => "public, max-age=31536000, immutable",
+        (Lifetime::Immutable, false) => "private, max-age=31536000, immutable",
+        (Lifetime::Revalidate, _) => "no-cache",
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    response
+}
+
+/// Whether a list of tags holds this one, compared weakly. Our tags hold no commas.
+fn lists(list: &str, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    list.split(',').any(|listed| opaque(listed) == opaque(tag))
+}

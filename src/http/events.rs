@@ -1,0 +1,336 @@
+//! Reading events: pages of a source, its last event, single events.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use uuid::Uuid;
+
+use super::{
+    caching::{self, Lifetime},
+    error::{Fault, Kind, Problem},
+    event_json::{EventOutput, PageOutput, PlaceOutput, write_event, write_page},
+    export,
+    extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
+    links,
+    openapi::{
+        CategoryPath, EventPath, FilterQuery, LogPath, PositionPath, ReadFailures, ScanQuery,
+        StreamPath,
+    },
+    query::Query,
+    state::App,
+};
+use crate::{
+    model::{Cursor, Direction, INTEGER_MAX, Log, Page, Place, Scan, Source, StreamKey},
+    storage::{Span, scan},
+};
+
+const JSON: &str = "application/json";
+
+/// Read a log
+///
+/// A page of the log's events, in sequence order (of a log with many lanes: in order of arrival).
+#[utoipa::path(get, path = "/logs/{log}/events", tag = "read", params(LogPath, ScanQuery),
+    responses((status = 200, description = "A page.", body = PageOutput), ReadFailures))]
+pub(super) async fn read_log(
+    State(app): State<App>,
+    at: InLog,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    read(app, at, query, headers).await
+}
+
+/// Read a category
+///
+/// A page of the events of all the category's streams.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/events", tag = "read",
+    params(CategoryPath, ScanQuery),
+    responses((status = 200, description = "A page.", body = PageOutput), ReadFailures))]
+pub(super) async fn read_category(
+    State(app): State<App>,
+    at: InCategory,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    read(app, at, query, headers).await
+}
+
+/// Read a stream
+///
+/// A page of the stream's events; `after` and `before` are positions. 404 while the stream is
+/// empty, unless the request waits.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/events",
+    tag = "read", params(StreamPath, ScanQuery),
+    responses((status = 200, description = "A page.", body = PageOutput), ReadFailures))]
+pub(super) async fn read_stream(
+    State(app): State<App>,
+    at: InStream,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    read(app, at, query, headers).await
+}
+
+async fn read(
+    app: App,
+    at: impl Sourced,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (log, source) = at.sourced();
+    if negotiate(&headers, &[MediaType::Json, MediaType::Ndjson])? == MediaType::Ndjson {
+        return export::export(app, log, source, query).await;
+    }
+    let (ask, wait) = query.scan(&app.limits);
+    let filter = std::mem::take(&mut query.filter_pairs);
+    query.finish()?;
+    let page = app.tails.page(&log, &source, &ask, wait.unwrap_or(Duration::ZERO)).await?;
+    if page.high_water.is_none() && wait.is_none() {
+        not_empty(&source)?;
+    }
+    Ok(Reading { app: &app, log: &log, source: &source, ask: &ask, filter }.answer(&headers, &page))
+}
+
+/// A stream without events is not there; a log or a category is merely empty.
+pub(super) fn not_empty(source: &Source) -> Result<(), Problem> {
+    let Source::Stream(StreamKey { category, stream }) = source else { return Ok(()) };
+    let detail = format!("Stream `{stream}` of category `{category}` has no events.");
+    Err(Problem::new(Kind::StreamNotFound, detail))
+}
+
+/// A page that was asked for.
+struct Reading<'a> {
+    app: &'a App,
+    log: &'a Log,
+    source: &'a Source,
+    ask: &'a Scan,
+    filter: Vec<(String, String)>,
+}
+
+impl Reading<'_> {
+    fn answer(&self, headers: &HeaderMap, page: &Page) -> Response {
+        let text = |cursor: &Option<Cursor>| cursor.as_ref().map(Cursor::to_string);
+        let place = PlaceOutput {
+            next: self.next(page),
+            previous: self.previous(page),
+            after: text(&page.cursor),
+            high_water: text(&page.high_water),
+            at_end: page.at_end,
+        };
+        let after = place.after.as_deref().unwrap_or("");
+        let one_number = matches!(page.cursor, Some(Cursor::Number(_)));
+        let forwards = self.ask.direction == Direction::Forwards;
+        // Whatever is written later, a page that ended before the head stays what it is.
+        let (lifetime, tag) = if one_number && forwards && !page.at_end {
+            (Lifetime::Immutable, format!("W/\"{after}\""))
+        } else {
+            let high_water = place.high_water.as_deref().unwrap_or("");
+            (Lifetime::Revalidate, format!("W/\"{after}~{high_water}\""))
+        };
+        let public = self.app.loopback_only;
+        let body = write_page(page, &place);
+        let mut response = caching::answer(headers, &tag, lifetime, public, JSON, body);
+        let link = links::link_header(place.next.as_deref(), place.previous.as_deref());
+        if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+
+    fn url(&self, direction: Direction, bounds: [(&str, Option<&Cursor>); 2]) -> String {
+        let mut parameters = self.filter.clone();
+        parameters.push(("limit".to_owned(), self.ask.limit.to_string()));
+        if direction == Direction::Backwards {
+            parameters.push(("direction".to_owned(), "backwards".to_owned()));
+        }
+        for (name, cursor) in bounds {
+            parameters.extend(cursor.map(|cursor| (name.to_owned(), cursor.to_string())));
+        }
+        links::with_query(&format!("{}/events", links::path(self.log, self.source)), parameters)
+    }
+
+    fn next(&self, page: &Page) -> Option<String> {
+        let cursor = page.cursor.as_ref().filter(|_| !page.at_end)?;
+        let bounds = match self.ask.direction {
+            Direction::Forwards => [("after", Some(cursor)), ("before", self.ask.before.as_ref())],
+            Direction::Backwards => [("after", self.ask.after.as_ref()), ("before", Some(cursor))],
+        };
+        Some(self.url(self.ask.direction, bounds))
+    }
+
+    /// What stands on the other side of where this page began.
+    fn previous(&self, page: &Page) -> Option<String> {
+        match self.ask.direction {
+            Direction::Forwards => {
+                let first = page.events.first().map(|event| event.position);
+                let skipped = self.ask.after_sequence_number.and(first).filter(|p| *p > 0);
+                let skipped = skipped.map(|n| Cursor::Number(Place { n, check: None }));
+                let before = self.ask.after.as_ref().and_then(|c| moved(c, 1)).or(skipped)?;
+                Some(self.url(Direction::Backwards, [("after", None), ("before", Some(&before))]))
+            }
+            Direction::Backwards => {
+                let after = moved(self.ask.before.as_ref()?, -1)?;
+                Some(self.url(Direction::Forwards, [("after", Some(&after)), ("before", None)]))
+            }
+        }
+    }
+}
+
+/// A cursor so many events further; nothing where there are no such places.
+fn moved(cursor: &Cursor, by: i64) -> Option<Cursor> {
+    let place = |place: &Place| {
+        let n = place.n.checked_add(by).filter(|n| (0..=INTEGER_MAX).contains(n))?;
+        Some(Place { n, check: None })
+    };
+    match cursor {
+        Cursor::Number(number) => place(number).map(Cursor::Number),
+        Cursor::Vector(places) => {
+            places.iter().map(place).collect::<Option<_>>().map(Cursor::Vector)
+        }
+    }
+}
+
+/// Get the last event of a log
+///
+/// Of those that pass the filters.
+#[utoipa::path(get, path = "/logs/{log}/events/latest", tag = "read",
+    params(LogPath, FilterQuery),
+    responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
+pub(super) async fn get_latest_event_of_log(
+    State(app): State<App>,
+    at: InLog,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    latest(app, at, query, headers).await
+}
+
+/// Get the last event of a category
+///
+/// Of those that pass the filters.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/events/latest", tag = "read",
+    params(CategoryPath, FilterQuery),
+    responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
+pub(super) async fn get_latest_event_of_category(
+    State(app): State<App>,
+    at: InCategory,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    latest(app, at, query, headers).await
+}
+
+/// Get the last event of a stream
+///
+/// Of those that pass the filters.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/events/latest",
+    tag = "read", params(StreamPath, FilterQuery),
+    responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
+pub(super) async fn get_latest_event_of_stream(
+    State(app): State<App>,
+    at: InStream,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    latest(app, at, query, headers).await
+}
+
+async fn latest(
+    app: App,
+    at: impl Sourced,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (log, source) = at.sourced();
+    negotiate(&headers, &[MediaType::Json])?;
+    let filter = query.filter();
+    query.finish()?;
+    let mut view = app.storage.events.view(&log).await?;
+    let event = scan::latest(view.as_mut(), &log, &source, &filter, &app.limits).await;
+    view.close().await;
+    let event = event?.ok_or_else(|| {
+        let all = not_empty(&source).err().filter(|_| filter.is_empty());
+        all.unwrap_or_else(|| Problem::new(Kind::EventNotFound, "No event passes the filters."))
+    })?;
+    Ok(one_event(&app, &headers, &event, Lifetime::Revalidate))
+}
+
+fn one_event(
+    app: &App,
+    headers: &HeaderMap,
+    event: &crate::model::Event,
+    lifetime: Lifetime,
+) -> Response {
+    let mut body = String::with_capacity(event.bytes());
+    write_event(&mut body, event);
+    let tag = format!("\"{}\"", event.id);
+    caching::answer(headers, &tag, lifetime, app.loopback_only, JSON, body)
+}
+
+/// Get an event by its id
+///
+/// It never changes, so it may be cached for ever.
+#[utoipa::path(get, path = "/logs/{log}/events/{event_id}", tag = "read", params(EventPath),
+    responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
+pub(super) async fn get_event(
+    State(app): State<App>,
+    at: InLog,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    negotiate(&headers, &[MediaType::Json])?;
+    let id = Uuid::try_parse(&at.event_id).map_err(|_| {
+        Problem::invalid(vec![Fault::parameter("event_id", "expected a UUID, or `latest`")])
+    })?;
+    let mut view = app.storage.events.view(&at.log).await?;
+    let found = view.with_ids(&[id]).await;
+    view.close().await;
+    let event = found?.pop().ok_or_else(|| {
+        Problem::new(Kind::EventNotFound, format!("No event of this log has the id {id}."))
+    })?;
+    Ok(one_event(&app, &headers, &event, Lifetime::Immutable))
+}
+
+/// Get an event by its position in a stream
+///
+/// It never changes, so it may be cached for ever.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/events/{position}",
+    tag = "read", params(PositionPath),
+    responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
+pub(super) async fn get_stream_event(
+    State(app): State<App>,
+    at: InStream,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    negotiate(&headers, &[MediaType::Json])?;
+    let position: i64 =
+        at.position.parse().ok().filter(|n| (0..=INTEGER_MAX).contains(n)).ok_or_else(|| {
+            let detail = "expected a position from 0 to 9007199254740991, or `latest`";
+            Problem::invalid(vec![Fault::parameter("position", detail)])
+        })?;
+    let span = Span {
+        lane: at.log.lanes.of_stream(&at.key),
+        source: Source::Stream(at.key),
+        after: position - 1,
+        before: position + 1,
+        direction: Direction::Forwards,
+        limit: 1,
+    };
+    let mut view = app.storage.events.view(&at.log).await?;
+    let found = view.rows(&span).await;
+    view.close().await;
+    let event = found?.pop().ok_or_else(|| {
+        Problem::new(
+            Kind::EventNotFound,
+            format!("The stream has no event at position {position}."),
+        )
+    })?;
+    Ok(one_event(&app, &headers, &event, Lifetime::Immutable))
+}

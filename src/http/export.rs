@@ -1,0 +1,173 @@
+//! Export: every event of a source as NDJSON, up to the end it had when the answer began.
+//!
+//! A page is in memory at a time; a slow reader holds no connection to the store between pages. A
+//! failure on the way breaks the connection, so that a cut-off export is never taken for a whole.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use futures_util::{StreamExt, stream};
+
+use super::{
+    error::{Fault, Problem},
+    event_json::write_event,
+    events::not_empty,
+    extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
+    openapi::{CategoryPath, ExportQuery, LogPath, ReadFailures, StreamPath},
+    query::Query,
+    state::App,
+};
+use crate::{
+    model::{Cursor, Log, Page, Place, Scan, Source},
+    storage::{StorageError, scan},
+};
+
+/// Export a log
+///
+/// One event a line (`application/x-ndjson`), as `GET …/events` gives them.
+#[utoipa::path(get, path = "/logs/{log}/export", tag = "export", params(LogPath, ExportQuery),
+    responses((status = 200, description = "One event a line.", body = String,
+               content_type = "application/x-ndjson"), ReadFailures))]
+pub(super) async fn export_log(
+    State(app): State<App>,
+    at: InLog,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiated(app, at, query, &headers).await
+}
+
+/// Export a category
+///
+/// One event a line (`application/x-ndjson`), as `GET …/events` gives them.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/export", tag = "export",
+    params(CategoryPath, ExportQuery),
+    responses((status = 200, description = "One event a line.", body = String,
+               content_type = "application/x-ndjson"), ReadFailures))]
+pub(super) async fn export_category(
+    State(app): State<App>,
+    at: InCategory,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiated(app, at, query, &headers).await
+}
+
+/// Export a stream
+///
+/// One event a line (`application/x-ndjson`), as `GET …/events` gives them.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/export",
+    tag = "export", params(StreamPath, ExportQuery),
+    responses((status = 200, description = "One event a line.", body = String,
+               content_type = "application/x-ndjson"), ReadFailures))]
+pub(super) async fn export_stream(
+    State(app): State<App>,
+    at: InStream,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiated(app, at, query, &headers).await
+}
+
+async fn negotiated(
+    app: App,
+    at: impl Sourced,
+    query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    negotiate(headers, &[MediaType::Ndjson])?;
+    let (log, source) = at.sourced();
+    export(app, log, source, query).await
+}
+
+/// The whole export.
+pub(super) async fn export(
+    app: App,
+    log: Log,
+    source: Source,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let mut ask = query.bounds(&app.limits);
+    query.finish()?;
+    if ask.before.is_some() {
+        let fault = Fault::parameter("before", "an export goes to the end of the source");
+        return Err(Problem::invalid(vec![fault]));
+    }
+    let mut view = app.storage.events.view(&log).await?;
+    let end = scan::high_water(view.as_mut(), &log, &source).await;
+    let first = scan::scan(view.as_mut(), &log, &source, &ask, &app.limits).await;
+    view.close().await;
+    let (end, first) = (end?, first?);
+    if end.is_none() {
+        not_empty(&source)?;
+    }
+    ask.before = end.map(past);
+    let state = Export { app, log, source, ask, page: Some(first) };
+    let lines = stream::unfold(state, |mut export| async {
+        let lines = export.lines().await?;
+        Some((lines, export))
+    });
+    // The compression layer polls a body once more after its end.
+    let mut response = Response::new(Body::from_stream(lines.fuse()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+/// The exclusive bound that includes the last event.
+fn past(end: Cursor) -> Cursor {
+    let next = |place: Place| Place { n: place.n + 1, check: None };
+    match end {
+        Cursor::Number(place) => Cursor::Number(next(place)),
+        Cursor::Vector(places) => Cursor::Vector(places.into_iter().map(next).collect()),
+    }
+}
+
+struct Export {
+    app: App,
+    log: Log,
+    source: Source,
+    ask: Scan,
+    /// Read but not yet written.
+    page: Option<Page>,
+}
+
+impl Export {
+    /// The lines of the next page; nothing at the end.
+    async fn lines(&mut self) -> Option<Result<String, StorageError>> {
+        let page = self.page.take()?;
+        let mut lines = String::with_capacity(page.events.iter().map(|e| e.bytes() + 1).sum());
+        for event in &page.events {
+            write_event(&mut lines, event);
+            lines.push('\n');
+        }
+        if !page.at_end {
+            self.ask.after = page.cursor;
+            self.ask.after_sequence_number = None;
+            match self.read().await {
+                Ok(next) => self.page = Some(next),
+                Err(error) => {
+                    tracing::error!(error = %error, "an export was cut off");
+                    return Some(Err(error));
+                }
+            }
+        }
+        Some(Ok(lines))
+    }
+
+    async fn read(&self) -> Result<Page, StorageError> {
+        let mut view = self.app.storage.events.view(&self.log).await?;
+        let limits = &self.app.limits;
+        let page = scan::scan(view.as_mut(), &self.log, &self.source, &self.ask, limits).await;
+        view.close().await;
+        page.map_err(|error| match error {
+            scan::ScanError::Storage(error) => error,
+            other => StorageError::Broken(other.into()),
+        })
+    }
+}

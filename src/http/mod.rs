@@ -1,0 +1,89 @@
+//! The door: HTTP/JSON. Handlers read arguments, make one call and shape the answer; failures are
+//! `error.rs` alone.
+
+mod body;
+mod caching;
+mod catalogue;
+mod conditions;
+mod envelope;
+pub mod error;
+mod event_json;
+mod events;
+mod export;
+mod extract;
+mod links;
+mod logs;
+mod openapi;
+mod publish;
+mod query;
+mod service;
+mod state;
+
+use std::time::Duration;
+
+use axum::{Router, http::header, middleware, response::IntoResponse, routing::get};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::RequestBodyDeadlineLayer,
+};
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::{
+    conditions::parse_tags, links::encode, logs::create as create_log, publish::parse_key,
+    state::App,
+};
+
+/// The version prefix of every resource.
+pub const PREFIX: &str = "/v1";
+
+/// How long a request's body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(60);
+
+fn routes() -> OpenApiRouter<App> {
+    let resources = OpenApiRouter::new()
+        .routes(routes!(publish::publish_to_stream, events::read_stream))
+        .routes(routes!(publish::publish_to_category, events::read_category))
+        .routes(routes!(publish::publish_to_log, events::read_log))
+        .routes(routes!(events::get_latest_event_of_stream))
+        .routes(routes!(events::get_latest_event_of_category))
+        .routes(routes!(events::get_latest_event_of_log))
+        .routes(routes!(events::get_stream_event))
+        .routes(routes!(events::get_event))
+        .routes(routes!(export::export_stream))
+        .routes(routes!(export::export_category))
+        .routes(routes!(export::export_log))
+        .routes(routes!(catalogue::get_stream))
+        .routes(routes!(catalogue::list_streams))
+        .routes(routes!(catalogue::get_category))
+        .routes(routes!(catalogue::list_categories))
+        .routes(routes!(logs::get_log, logs::put_log))
+        .routes(routes!(logs::list_logs));
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .nest(PREFIX, resources)
+        .routes(routes!(service::get_service))
+        .routes(routes!(service::get_liveness))
+        .routes(routes!(service::get_readiness))
+        .routes(routes!(service::get_problem))
+}
+
+/// The OpenAPI document of all routes.
+#[must_use]
+pub fn document() -> String {
+    openapi::written(&routes().split_for_parts().1)
+}
+
+/// The whole service.
+pub fn router(app: App) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let document = openapi::written(&document);
+    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    let serve_document = get(|| std::future::ready((json, document).into_response()));
+    router
+        .route("/openapi.json", serve_document)
+        .fallback(envelope::no_route)
+        .layer(RequestBodyDeadlineLayer::new(BODY_DEADLINE))
+        .layer(CatchPanicLayer::custom(envelope::of_panic))
+        .layer(middleware::from_fn_with_state(app.clone(), envelope::envelope))
+        .layer(CompressionLayer::new())
+        .with_state(app)
+}

@@ -1,0 +1,308 @@
+//! The OpenAPI document: generated from the routes, with what they share.
+
+use serde_json::Value;
+use utoipa::{IntoParams, IntoResponses, OpenApi};
+
+use super::error::{Failed, Fault, Report};
+
+/// The parts of the document that no route brings.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Everlog",
+        description = "The event store you can use with curl: conditional appends, ordered reads and \
+            exports over HTTP/JSON.\n\nEvents are appended to *streams*, in *categories*, in *logs*. \
+            Every failure is `application/problem+json` (RFC 9457); its `code` is explained under \
+            `/problems/{code}`.",
+        license(name = "MIT", identifier = "MIT")
+    ),
+    servers((url = "/", description = "This server")),
+    tags(
+        (name = "publish", description = "Append events, atomically and under conditions."),
+        (name = "read", description = "Read events: pages, the last one, single ones."),
+        (name = "export", description = "All events of a source, one a line."),
+        (name = "categories and streams", description = "What a log holds."),
+        (name = "logs", description = "Isolated, ordered sets of events."),
+        (name = "service", description = "The service itself."),
+    ),
+    components(schemas(Report, Fault, Failed))
+)]
+pub(super) struct Document;
+
+/// What every operation may answer.
+#[derive(Debug, IntoResponses)]
+#[expect(dead_code, reason = "describes answers, which error.rs makes")]
+pub(super) enum ReadFailures {
+    /// The request is refused; `code` says why.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    Client(#[to_schema] Report),
+    /// The service failed; `code` says how.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    Server(#[to_schema] Report),
+}
+
+/// What a publish may answer.
+#[derive(Debug, IntoResponses)]
+#[expect(dead_code, reason = "describes answers, which error.rs makes")]
+pub(super) enum PublishFailures {
+    /// `log-not-found`.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(#[to_schema] Report),
+    /// `write-condition-failed` (a condition of the body) or `event-id-conflict`.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(#[to_schema] Report),
+    /// `write-condition-failed` (a condition of a header).
+    #[response(status = 412, content_type = "application/problem+json")]
+    PreconditionFailed(#[to_schema] Report),
+    /// `condition-required`.
+    #[response(status = 428, content_type = "application/problem+json")]
+    PreconditionRequired(#[to_schema] Report),
+    /// The request is refused; `code` says why.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    Client(#[to_schema] Report),
+    /// The service failed; `code` says how. 503 `outcome-unknown`: send the same again.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    Server(#[to_schema] Report),
+}
+
+/// A log in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct LogPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+}
+
+/// A category in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct CategoryPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The category, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    category: String,
+}
+
+/// A stream in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct StreamPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The category, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    category: String,
+    /// The stream, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "joe.bloggs")]
+    stream: String,
+}
+
+/// An event in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct EventPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The event's id.
+    #[param(example = "019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71")]
+    event_id: String,
+}
+
+/// A position in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct PositionPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The category, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    category: String,
+    /// The stream, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "joe.bloggs")]
+    stream: String,
+    /// The event's position.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    position: i64,
+}
+
+/// A problem's code in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which service.rs reads")]
+pub(super) struct CodePath {
+    /// The problem's `code`.
+    #[param(example = "write-condition-failed")]
+    code: String,
+}
+
+/// The headers of a publish.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers, which conditions.rs and publish.rs read")]
+pub(super) struct PublishHeaders {
+    /// `"4"`: the last position (of a log or category: sequence number) is 4; a list: any of them;
+    /// `*`: there is an event.
+    #[param(rename = "If-Match", nullable = false, required = false, example = "\"4\"")]
+    if_match: Option<String>,
+    /// `*`: there is no event yet.
+    #[param(rename = "If-None-Match", nullable = false, required = false, example = "*")]
+    if_none_match: Option<String>,
+    /// Gives ids to events that have none, so that the request can be sent again; at most 255 bytes.
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        example = "order-4711"
+    )]
+    idempotency_key: Option<String>,
+    /// `return=representation`: answer with the events' other members too.
+    #[param(
+        rename = "Prefer",
+        nullable = false,
+        required = false,
+        example = "return=representation"
+    )]
+    prefer: Option<String>,
+}
+
+/// Which events.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct FilterQuery {
+    /// Only events of this name; repeat it for any of several. Besides, `metadata.<key>=<value>`
+    /// asks for a top-level member of the metadata.
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    name: Option<Vec<String>>,
+    /// True at this time or later (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    occurred_from: Option<String>,
+    /// True at this time or earlier (inclusive): as of.
+    #[param(nullable = false, required = false, format = DateTime)]
+    occurred_until: Option<String>,
+    /// Known to its source at this time or later (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    observed_from: Option<String>,
+    /// Known to its source at this time or earlier (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    observed_until: Option<String>,
+    /// Stored at this time or later (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    recorded_from: Option<String>,
+    /// Stored at this time or earlier (inclusive): as at.
+    #[param(nullable = false, required = false, format = DateTime)]
+    recorded_until: Option<String>,
+}
+
+/// Which part of a source.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct ScanQuery {
+    /// Only what stands after: a position of a stream, else a sequence number, or a cursor from an
+    /// earlier answer.
+    #[param(nullable = false, required = false, example = "0")]
+    after: Option<String>,
+    /// Only what stands before, likewise.
+    #[param(nullable = false, required = false)]
+    before: Option<String>,
+    /// Only larger sequence numbers, on streams too. Goes without `after`.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    after_sequence_number: Option<i64>,
+    /// `forwards` (default) or `backwards`.
+    #[param(nullable = false, required = false, pattern = "^(forwards|backwards)$")]
+    direction: Option<String>,
+    /// At most so many events; 100 by default, lowered to 1,000.
+    #[param(nullable = false, required = false, minimum = 1, example = 100)]
+    limit: Option<i64>,
+    /// Wait so many seconds for an event, if there is none.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 60)]
+    wait: Option<i64>,
+    /// Only events of this name; repeat it for any of several. Besides, `metadata.<key>=<value>`
+    /// asks for a top-level member of the metadata.
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    name: Option<Vec<String>>,
+    /// True at this time or later (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    occurred_from: Option<String>,
+    /// True at this time or earlier (inclusive): as of.
+    #[param(nullable = false, required = false, format = DateTime)]
+    occurred_until: Option<String>,
+    /// Known to its source at this time or later (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    observed_from: Option<String>,
+    /// Known to its source at this time or earlier (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    observed_until: Option<String>,
+    /// Stored at this time or later (inclusive).
+    #[param(nullable = false, required = false, format = DateTime)]
+    recorded_from: Option<String>,
+    /// Stored at this time or earlier (inclusive): as at.
+    #[param(nullable = false, required = false, format = DateTime)]
+    recorded_until: Option<String>,
+}
+
+/// Which part of a source to export.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct ExportQuery {
+    /// Only what stands after: a position of a stream, else a sequence number, or a cursor from an
+    /// earlier answer.
+    #[param(nullable = false, required = false)]
+    after: Option<String>,
+    /// Only larger sequence numbers, on streams too. Goes without `after`.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    after_sequence_number: Option<i64>,
+    /// Only events of this name; repeat it for any of several.
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    name: Option<Vec<String>>,
+}
+
+/// Which names.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct ListingQuery {
+    /// Only names that begin so.
+    #[param(nullable = false, required = false)]
+    prefix: Option<String>,
+    /// Only names after this one, in byte order.
+    #[param(nullable = false, required = false)]
+    cursor: Option<String>,
+    /// At most so many; 100 by default, lowered to 1,000.
+    #[param(nullable = false, required = false, minimum = 1)]
+    limit: Option<i64>,
+}
+
+/// Whether to count.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct CountQuery {
+    /// Count the events too, which takes time.
+    #[param(nullable = false, required = false)]
+    count: Option<bool>,
+}
+
+/// The document as JSON, written the same way every time.
+#[must_use]
+pub(super) fn written(document: &utoipa::openapi::OpenApi) -> String {
+    let value = serde_json::to_value(document).unwrap_or(Value::Null);
+    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    text.push('\n');
+    text
+}

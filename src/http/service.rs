@@ -1,0 +1,146 @@
+//! The service itself: where it begins, whether it is well, what its problems mean.
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::{Kind, Problem},
+    logs::json_answer,
+    openapi::{CodePath, ReadFailures},
+    query::Query,
+    state::App,
+};
+
+/// Where things are.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Service)]
+pub(super) struct ServiceOutput {
+    /// `everlog`
+    name: String,
+    /// The version of the service.
+    version: String,
+    /// Links by name; parts in braces are to be filled in.
+    links: Links,
+}
+
+/// The entrances of the API.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServiceLinks)]
+pub(super) struct Links {
+    /// The logs.
+    logs: String,
+    /// The log that always exists.
+    default_log: String,
+    /// A stream's events: publish here, read here.
+    stream_events: String,
+    /// The OpenAPI document.
+    openapi: String,
+    /// Whether the process is alive.
+    livez: String,
+    /// Whether it can serve.
+    readyz: String,
+}
+
+/// How the service is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(super) struct HealthOutput {
+    /// `ok`
+    status: String,
+    /// With `verbose`: the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    store: Option<String>,
+}
+
+/// Get the service document
+///
+/// The entrances of the API.
+#[utoipa::path(get, path = "/", tag = "service",
+    responses((status = 200, description = "The entrances.", body = ServiceOutput), ReadFailures))]
+pub(super) async fn get_service(mut query: Query) -> Result<Response, Problem> {
+    query.finish()?;
+    let link = |path: &str| path.to_owned();
+    Ok(json_answer(&ServiceOutput {
+        name: "everlog".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        links: Links {
+            logs: link("/v1/logs"),
+            default_log: link("/v1/logs/default"),
+            stream_events: link("/v1/logs/{log}/categories/{category}/streams/{stream}/events"),
+            openapi: link("/openapi.json"),
+            livez: link("/livez"),
+            readyz: link("/readyz"),
+        },
+    }))
+}
+
+/// Get liveness
+///
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/livez", tag = "service",
+    responses((status = 200, description = "Alive.", body = HealthOutput), ReadFailures))]
+pub(super) async fn get_liveness(mut query: Query) -> Result<Response, Problem> {
+    query.finish()?;
+    Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store: None }))
+}
+
+/// Get readiness
+///
+/// Whether requests can be served: the store answers and the service is not shutting down.
+#[utoipa::path(get, path = "/readyz", tag = "service",
+    params(("verbose" = Option<bool>, Query, nullable = false, description = "Tell more.")),
+    responses((status = 200, description = "Ready.", body = HealthOutput), ReadFailures))]
+pub(super) async fn get_readiness(
+    State(app): State<App>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let verbose = query.flag("verbose");
+    query.finish()?;
+    if app.tasks.stopping() {
+        return Err(Problem::new(Kind::Unavailable, "The service is shutting down."));
+    }
+    app.storage.health.ready().await?;
+    let store = verbose.then(|| app.storage.health.description());
+    Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store }))
+}
+
+/// Get the explanation of a problem
+///
+/// What a problem means and what to do about it.
+#[utoipa::path(get, path = "/problems/{code}", tag = "service", params(CodePath),
+    responses((status = 200, description = "The explanation.", body = String,
+               content_type = "text/plain"), ReadFailures))]
+pub(super) async fn get_problem(
+    Path(code): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let kinds: Vec<_> =
+        Kind::ALL.iter().map(|kind| kind.row()).filter(|r| r.code == code).collect();
+    let Some(first) = kinds.first() else {
+        let codes: Vec<_> = Kind::ALL.iter().map(|kind| kind.row().code).collect();
+        let detail = format!("There is no such problem. There are: {}.", codes.join(", "));
+        return Err(Problem::new(Kind::RouteNotFound, detail));
+    };
+    let statuses: Vec<_> = kinds.iter().map(|row| row.status.as_str().to_owned()).collect();
+    let text = format!(
+        "{}\n\ncode:   {}\nstatus: {}\n\n{}\n",
+        first.title,
+        first.code,
+        statuses.join(" or "),
+        first.advice
+    );
+    let headers: HeaderMap = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ]
+    .into_iter()
+    .collect();
+    Ok((headers, text).into_response())
+}
