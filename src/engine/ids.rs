@@ -21,3 +21,10 @@ pub fn keyed(log: &LogName, key: &str, index: usize) -> Uuid {
     let name = [log.as_str(), key, &index.to_string()].join("\0");
     Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes())
 }
+
+/// The id of a line of a file that is imported (UUIDv5). Lines may be identical, numbers are not.
+#[must_use]
+pub fn imported(file_sha256: &[u8], line: u64) -> Uuid {
+    let name = [file_sha256, &line.to_be_bytes()].concat();
+    Uuid::new_v5(&KEY_NAMESPACE, &name)
+}

@@ -3,7 +3,10 @@
 use serde_json::Value;
 use utoipa::{IntoParams, IntoResponses, OpenApi};
 
-use super::error::{Failed, Fault, Report};
+use super::{
+    conditions::{MatchInput, SourceInput, StreamInput},
+    error::{Failed, Fault, Report},
+};
 
 /// The parts of the document that no route brings.
 #[derive(Debug, OpenApi)]
@@ -25,7 +28,7 @@ use super::error::{Failed, Fault, Report};
         (name = "logs", description = "Isolated, ordered sets of events."),
         (name = "service", description = "The service itself."),
     ),
-    components(schemas(Report, Fault, Failed))
+    components(schemas(Report, Fault, Failed, MatchInput, SourceInput, StreamInput))
 )]
 pub(super) struct Document;
 
