@@ -1,10 +1,25 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
-pub mod app;
-pub mod cli;
-pub mod config;
-pub mod engine;
-pub mod http;
+// In reading order: the words,
 pub mod model;
+
+// what a store is, and three of them,
 pub mod storage;
+
+// what runs above a store,
+pub mod engine;
+
+// the door,
+pub mod http;
+
+// how it is set up and put together,
+pub mod config;
+
 pub mod telemetry;
+
+pub mod app;
+
+pub mod cli;
+
+// and what tests of it, and of stores like it, are made of.
+pub mod testing;

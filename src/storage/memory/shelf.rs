@@ -44,6 +44,14 @@ impl Shelf {
         self.by_lane.iter().map(|row| i64::try_from(row.len()).unwrap_or(i64::MAX)).collect()
     }
 
+    /// Every event by sequence number, read from the ids: for tests that go around the views.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        let mut events: Vec<Event> = self.by_id.values().map(|e| Event::clone(e)).collect();
+        events.sort_by_key(|event| event.sequence_number);
+        events
+    }
+
     /// Adds events, all or none.
     pub fn extend(&mut self, events: Vec<Event>) -> Result<(), StorageError> {
         self.check(&events)?;
