@@ -1,0 +1,12 @@
+//! The three stores: the conformance suite on each, and what only one of them has.
+
+/// The suite, a line for each store.
+mod memory {
+    everlog::conformance_suite!(crate::support::memory::open);
+}
+mod postgres {
+    everlog::conformance_suite!(crate::support::postgres::open);
+}
+mod sqlite {
+    everlog::conformance_suite!(crate::support::sqlite::open);
+}
