@@ -104,6 +104,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cell_size_check", "ON")
         .pragma("fullfsync", "ON")
         .pragma("checkpoint_fullfsync", "ON")
+        // Without it `INSERT OR REPLACE` removes a row and the trigger against it does not fire.
+        .pragma("recursive_triggers", "ON")
 }
 
 async fn pool(options: SqliteConnectOptions, size: u32) -> Result<SqlitePool, StorageError> {

@@ -1,5 +1,7 @@
 //! The three stores: the conformance suite on each, and what only one of them has.
 
+mod sqlite_file;
+
 /// The suite, a line for each store.
 mod memory {
     everlog::conformance_suite!(crate::support::memory::open);
