@@ -1,5 +1,8 @@
 //! The three stores: the conformance suite on each, and what only one of them has.
 
+mod outages;
+mod plants;
+mod postgres_server;
 mod sqlite_file;
 
 /// The suite, a line for each store.

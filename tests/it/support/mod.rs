@@ -2,7 +2,9 @@
 
 pub(crate) mod cluster;
 pub(crate) mod memory;
+pub(crate) mod planted;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod sqlite;
 
 /// A setting of the tests themselves.

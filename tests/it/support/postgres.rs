@@ -29,7 +29,7 @@ use uuid::Uuid;
 use super::cluster;
 
 /// The role that owns the test databases. Not a superuser: no `REVOKE` would bind one.
-const OWNER: &str = "everlog_test";
+pub(crate) const OWNER: &str = "everlog_test";
 const TEMPLATE: &str = "everlog_template";
 pub(crate) const CONNECTIONS: Connections =
     Connections { writers: 4, readers: 4, allow_async_commit: false };

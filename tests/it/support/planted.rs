@@ -1,0 +1,249 @@
+//! A memory store that breaks one promise, to see that the suite notices.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use everlog::{
+    model::{
+        CategoryName, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey,
+        StreamName, condition::Facts,
+    },
+    storage::{
+        Events, Health, Listing, Logs, Outcome, PutLogError, Span, Storage, StorageError, Tip,
+        View, memory::MemoryStore,
+    },
+    testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
+};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+use super::memory::ByTheShelf;
+
+/// The promise that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plant {
+    Nothing,
+    /// Conditions are not judged.
+    ForgetsConditions,
+    /// Two judge before either writes.
+    JudgesTooEarly,
+    /// Stored ids are given new ones instead of being found.
+    DoublesReplays,
+    /// The first stream of a publish is written before the conditions are judged.
+    TearsPublishesApart,
+    /// A refused publish takes a number.
+    NumbersTheRefused,
+    /// The last event of a longer publish is acknowledged and cannot be read.
+    LosesTheLast,
+    /// Readers see an event before its predecessor, as if that were committed later.
+    ShowsThePredecessorLate,
+    /// Every second row of a fetch is left out.
+    SkipsRows,
+    /// All logs are one.
+    MixesLogs,
+    /// Payloads are parsed and printed.
+    PrintsPayloads,
+    /// A category gives the events of all.
+    MixesCategories,
+}
+
+pub(crate) fn open(plant: Plant) -> TestStore {
+    let clock = Arc::new(StaticClock::default());
+    let inner = Arc::new(MemoryStore::new(clock.clone()));
+    let both = Barrier::new(2);
+    let planted = Planted { inner: inner.clone(), plant, both, first: Mutex::default() };
+    TestStore {
+        storage: Storage::new(Arc::new(planted)),
+        backdoor: Arc::new(ByTheShelf(inner)),
+        clock,
+        keep: Arc::new(()),
+    }
+}
+
+struct Planted {
+    inner: Arc<MemoryStore>,
+    plant: Plant,
+    both: Barrier,
+    /// The first log that was used.
+    first: Mutex<Option<Log>>,
+}
+
+impl Planted {
+    fn log(&self, log: &Log) -> Log {
+        if self.plant != Plant::MixesLogs {
+            return log.clone();
+        }
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| log.clone()).clone()
+    }
+
+    /// Whether the conditions on positions hold now.
+    async fn judge(&self, log: &Log, publish: &Publish) -> Result<bool, StorageError> {
+        let streams: Vec<StreamKey> = publish.writes.iter().map(|w| w.stream.clone()).collect();
+        let mut view = self.inner.view(log).await?;
+        let mut facts = Facts::default();
+        facts.positions.extend(view.positions(&streams).await?);
+        Ok(publish.conditions.iter().all(|condition| condition.judge(&facts).is_empty()))
+    }
+
+    /// The batch as the plant would have it.
+    async fn spoiled(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Publish>, StorageError> {
+        let mut batch = batch.to_vec();
+        for publish in &mut batch {
+            match self.plant {
+                Plant::ForgetsConditions => publish.conditions.clear(),
+                Plant::JudgesTooEarly if !publish.conditions.is_empty() => {
+                    let holds = self.judge(log, publish).await?;
+                    self.both.wait().await;
+                    if holds {
+                        publish.conditions.clear();
+                    }
+                }
+                Plant::DoublesReplays => {
+                    let ids: Vec<Uuid> = publish.events().map(|event| event.id).collect();
+                    let stored = self.inner.view(log).await?.with_ids(&ids).await?;
+                    let events = publish.writes.iter_mut().flat_map(|write| &mut write.events);
+                    for event in events.filter(|new| stored.iter().any(|e| e.id == new.id)) {
+                        event.id = random::id();
+                    }
+                }
+                Plant::TearsPublishesApart if publish.writes.len() > 1 => {
+                    let early = PublishBuilder::new().with_write(publish.writes.remove(0)).build();
+                    self.inner.append(log, &[early]).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(batch)
+    }
+}
+
+#[async_trait]
+impl Events for Planted {
+    async fn view(&self, log: &Log) -> Result<Box<dyn View>, StorageError> {
+        let view = self.inner.view(&self.log(log)).await?;
+        Ok(Box::new(PlantedView { view, log: log.clone(), plant: self.plant }))
+    }
+
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+        let log = self.log(log);
+        let batch = self.spoiled(&log, batch).await?;
+        let outcomes = self.inner.append(&log, &batch).await?;
+        if self.plant == Plant::NumbersTheRefused && outcomes.iter().any(Result::is_err) {
+            let filler = NewEventBuilder::new().build();
+            let filler = PublishBuilder::of(&random::stream(), filler).build();
+            self.inner.append(&log, &[filler]).await?;
+        }
+        Ok(outcomes)
+    }
+}
+
+struct PlantedView {
+    view: Box<dyn View>,
+    log: Log,
+    plant: Plant,
+}
+
+#[async_trait]
+impl View for PlantedView {
+    async fn rows(&mut self, span: &Span) -> Result<Vec<Event>, StorageError> {
+        let span = match (&span.source, self.plant) {
+            (Source::Category(_), Plant::MixesCategories) => {
+                &Span { source: Source::Log, ..span.clone() }
+            }
+            _ => span,
+        };
+        let mut rows = self.view.rows(span).await?;
+        let tip = self.view.tip(&Source::Log, span.lane).await?.map_or(0, |tip| tip.n);
+        let lanes = self.log.lanes;
+        match self.plant {
+            Plant::LosesTheLast if tip > 1 => {
+                rows.retain(|event| lanes.split(event.sequence_number).1 < tip);
+            }
+            Plant::ShowsThePredecessorLate => {
+                rows.retain(|event| lanes.split(event.sequence_number).1 + 1 != tip);
+            }
+            Plant::SkipsRows if rows.len() > 2 => {
+                rows.remove(1);
+            }
+            Plant::PrintsPayloads => {
+                for row in &mut rows {
+                    let value: serde_json::Value =
+                        serde_json::from_str(row.payload.as_str()).unwrap_or_default();
+                    row.payload = everlog::model::RawJson::stored(value.to_string());
+                }
+            }
+            _ => {}
+        }
+        Ok(rows)
+    }
+
+    async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError> {
+        self.view.tip(source, lane).await
+    }
+
+    async fn positions(
+        &mut self,
+        streams: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, i64)>, StorageError> {
+        self.view.positions(streams).await
+    }
+
+    async fn with_ids(&mut self, ids: &[Uuid]) -> Result<Vec<Event>, StorageError> {
+        self.view.with_ids(ids).await
+    }
+
+    async fn categories(&mut self, listing: &Listing) -> Result<Vec<CategoryName>, StorageError> {
+        self.view.categories(listing).await
+    }
+
+    async fn streams(
+        &mut self,
+        category: &CategoryName,
+        listing: &Listing,
+    ) -> Result<Vec<StreamName>, StorageError> {
+        self.view.streams(category, listing).await
+    }
+
+    async fn count(&mut self, category: &CategoryName) -> Result<i64, StorageError> {
+        self.view.count(category).await
+    }
+
+    async fn close(self: Box<Self>) {
+        self.view.close().await;
+    }
+}
+
+#[async_trait]
+impl Logs for Planted {
+    async fn put_log(
+        &self,
+        settings: &LogSettings,
+        fresh: Log,
+    ) -> Result<(Log, bool), PutLogError> {
+        self.inner.put_log(settings, fresh).await
+    }
+
+    async fn log(&self, name: &LogName) -> Result<Option<Log>, StorageError> {
+        Logs::log(&*self.inner, name).await
+    }
+
+    async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError> {
+        self.inner.logs(listing).await
+    }
+}
+
+#[async_trait]
+impl Health for Planted {
+    async fn ready(&self) -> Result<(), StorageError> {
+        self.inner.ready().await
+    }
+
+    fn description(&self) -> String {
+        format!("memory, which breaks a promise: {:?}", self.plant)
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
