@@ -28,8 +28,10 @@ pub(super) async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
     })?;
+    // Whoever reads the welcome may send a signal at once.
+    let stopped = stopped()?;
     welcome(&format!("http://{}", listener.local_addr()?), &stored)?;
-    service.run(listener, stopped()?).await
+    service.run(listener, stopped).await
 }
 
 fn welcome(base: &str, stored: &str) -> anyhow::Result<()> {

@@ -22,7 +22,9 @@ use everlog::{
         conformance::{Backdoor, TestStore},
     },
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions,
+};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -83,6 +85,11 @@ impl Database {
     /// How the store connects: as the owner.
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.server.as_owner().database(&self.name)
+    }
+
+    /// How a process of its own connects: as the admin, since a URL tells no role.
+    pub(crate) fn url(&self) -> String {
+        self.server.admin.clone().database(&self.name).to_url_lossy().to_string()
     }
 
     /// The store in this database.

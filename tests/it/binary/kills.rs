@@ -1,0 +1,54 @@
+//! kill -9 in a storm of publishes: nothing acknowledged is lost, nothing is doubled, no hole.
+//!
+//! `EVERLOG_TEST_KILLS` sets how many kills there are for each store; 50 by default.
+
+use std::{path::Path, process::Command};
+
+use tempfile::TempDir;
+
+use super::storm::{Verdict, storm};
+use crate::support::{environment, hasty, postgres::Database, process::Process};
+
+fn kills() -> u32 {
+    let kills = environment("EVERLOG_TEST_KILLS").map(|text| text.parse().expect("a number"));
+    kills.unwrap_or(50)
+}
+
+#[expect(clippy::print_stdout, reason = "the longer run is read by people")]
+fn assert_clean(store: &str, verdict: &Verdict) {
+    println!("{store}: {} kills, {verdict:?}", kills());
+    assert!(verdict.acked > 0, "the storm published nothing");
+    assert_eq!((verdict.lost, verdict.doubled, verdict.holes), (0, 0, 0), "{store}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_what_it_acknowledged() {
+    let folder = TempDir::new().expect("a folder");
+    let verdict = storm(kills(), || Process::serve("sqlite:storm.db", folder.path())).await;
+    assert_clean("SQLite", &verdict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_it_acknowledged() {
+    let folder = TempDir::new().expect("a folder");
+    let database = Database::migrated().await;
+    let verdict = storm(kills(), || Process::serve(&database.url(), folder.path())).await;
+    assert_clean("Postgres", &verdict);
+}
+
+/// The control: a server that acknowledges before it commits is caught.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_before_the_commit_is_caught() {
+    let folder = TempDir::new().expect("a folder");
+    let verdict = storm(10, || hasty_server(folder.path())).await;
+    assert!(verdict.lost > 0, "the plant was not caught: {verdict:?}");
+}
+
+/// This very test binary, as a server with the plant in it.
+fn hasty_server(folder: &Path) -> Process {
+    let own = std::env::current_exe().expect("the test binary is a file");
+    let mut command = Command::new(own);
+    command.current_dir(folder).env(hasty::DATABASE, "hasty.db");
+    command.args(["--exact", "support::hasty::acts_as_a_hasty_server", "--nocapture"]);
+    Process::start(command)
+}

@@ -1,0 +1,98 @@
+//! The real binary, started as a user would start it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
+
+/// A server in a process of its own. Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Where it listens.
+    pub(crate) url: String,
+    /// What it said before it was ready.
+    pub(crate) welcome: String,
+}
+
+impl Process {
+    /// `everlog serve`, on a free port.
+    pub(crate) fn serve(store: &str, folder: &Path) -> Self {
+        let mut command = everlog(folder);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--store", store]);
+        Self::start(command)
+    }
+
+    /// Any command that says, as the server does, where it listens.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("its errors are piped"));
+        let mut welcome = String::new();
+        let url = loop {
+            let mut line = String::new();
+            let count = lines.read_line(&mut line).expect("it writes text");
+            assert!(count > 0, "it ended before it listened: {welcome}");
+            welcome.push_str(&line);
+            if let Some((_, url)) = line.split_once(" listens on ") {
+                break url.trim().to_owned();
+            }
+        };
+        // Nobody reads the rest, but a full pipe would stop the process.
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            let _ = lines.read_to_end(&mut rest);
+        });
+        Self { child, url, welcome }
+    }
+
+    /// SIGKILL: no destructor, no flush, no goodbye.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is there to be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(sent.success());
+        self.child.wait().expect("it ends")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary under test, in a folder, without the settings of whoever runs the tests.
+pub(crate) fn everlog(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_everlog"));
+    command.current_dir(folder);
+    let settings = std::env::vars().map(|(name, _)| name).filter(|n| n.starts_with("EVERLOG_"));
+    settings.for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+}
+
+/// Runs a command of the binary to its end.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    everlog(folder).args(arguments).output().expect("the binary runs")
+}
+
+/// Runs a command that must succeed; what it printed.
+pub(crate) fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "everlog {arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
