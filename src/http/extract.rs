@@ -130,7 +130,7 @@ impl Sourced for InStream {
 
 /// A media type in which events are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MediaType {
+pub enum MediaType {
     Json,
     Ndjson,
 }
@@ -145,7 +145,7 @@ impl MediaType {
 }
 
 /// The best of what is offered, in the order of preference, by `Accept` (RFC 9110 §12.5.1).
-pub(super) fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Result<MediaType, Problem> {
+pub fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Result<MediaType, Problem> {
     let accept: Vec<&str> = headers
         .get_all(header::ACCEPT)
         .iter()

@@ -29,7 +29,11 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
-    conditions::parse_tags, links::encode, logs::create as create_log, publish::parse_key,
+    conditions::parse_tags,
+    extract::{MediaType, negotiate},
+    links::encode,
+    logs::create as create_log,
+    publish::parse_key,
     state::App,
 };
 
