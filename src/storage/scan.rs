@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::{Span, StorageError, Tip, View};
 use crate::model::{
-    Cursor, Direction, Event, Filter, INTEGER_MAX, Lane, Lanes, Limits, Log, Page, Place, Scan,
-    Source, event::id_check,
+    Cursor, Direction, Event, Filter, Lane, Lanes, Limits, Log, Page, Place, Scan, Source,
+    event::id_check,
 };
 
 /// How a scan fails.
@@ -298,11 +298,17 @@ impl<'a> Reader<'a> {
         if self.stripes.iter().all(|stripe| stripe.place.is_none()) {
             return None;
         }
-        let unread = match self.direction {
+        // Of a lane not read yet nothing is passed; backwards, what comes after its end stays out.
+        let unread = |stripe: &Stripe| match self.direction {
             Direction::Forwards => 0,
-            Direction::Backwards => INTEGER_MAX,
+            Direction::Backwards => {
+                let next = stripe.buffer.front();
+                next.map_or(stripe.after, |event| n_of(self.lanes, self.source, event)) + 1
+            }
         };
-        let place = |stripe: &Stripe| stripe.place.unwrap_or(Place { n: unread, check: None });
+        let place = |stripe: &Stripe| {
+            stripe.place.unwrap_or_else(|| Place { n: unread(stripe), check: None })
+        };
         Some(cursor_of(self.lanes, self.source, self.stripes.iter().map(place).collect()))
     }
 }
