@@ -1,6 +1,6 @@
 # Starts a throwaway Postgres cluster, says "ready <folder>", and removes it at the end of its input.
 # $1: the folder of Postgres' programs
-trap '' INT TERM HUP
+trap '' INT TERM HUP PIPE
 umask 077
 folder=$(mktemp -d /tmp/everlog-postgres.XXXXXX) || exit 1
 end() {
