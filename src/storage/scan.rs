@@ -67,7 +67,8 @@ pub async fn scan(
     };
     let cursor = reader.cursor();
     let at_head = at_end && scan.direction == Direction::Forwards && scan.before.is_none();
-    let high_water = if at_head && examined > 0 {
+    // Over several lanes the cursor may hold places of the log that are none of the source's.
+    let high_water = if at_head && examined > 0 && reader.stripes.len() == 1 {
         cursor.clone()
     } else {
         high_water(view, log, source).await?

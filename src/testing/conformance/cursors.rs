@@ -222,3 +222,21 @@ pub(super) async fn one_stream_has_numbers_for_cursors_at_any_ordering(store: Te
     assert_eq!(page.events, events[2..]);
     assert_eq!(page.high_water, Some(at_position(&events[3])));
 }
+
+pub(super) async fn the_end_of_a_category_is_its_own_after_a_cursor_of_the_log(store: TestStore) {
+    for (ordering, count) in [(Ordering::Log, 1), (Ordering::Stream, 3)] {
+        let log = store.log_with(ordering, count).await;
+        let (category, other) = (random::category(), random::category());
+        for category in [&category, &other] {
+            for _ in 0..9 {
+                store.fill(&log, &random::stream_of(category), 1).await;
+            }
+        }
+        let end = store.high_water(&log, &Source::Log).await.expect("the log has events");
+        let last = store.fill(&log, &random::stream_of(&category), 1).await;
+        let source = Source::Category(category);
+        let page = store.scan(&log, &source, &after(end)).await;
+        assert_eq!(page.events, last);
+        assert_eq!(page.high_water, store.high_water(&log, &source).await);
+    }
+}

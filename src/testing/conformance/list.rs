@@ -131,6 +131,7 @@ macro_rules! conformance_cases {
             a_page_at_the_end_is_empty_and_knows_the_end;
             a_cursor_of_another_history_is_refused;
             a_cursor_of_the_log_is_a_place_in_its_categories;
+            the_end_of_a_category_is_its_own_after_a_cursor_of_the_log;
             several_lanes_need_a_cursor_that_we_handed_out;
             a_vector_of_another_history_is_refused;
             one_stream_has_numbers_for_cursors_at_any_ordering;
