@@ -9,26 +9,35 @@ use serde_json::Value;
 
 use crate::http::{PREFIX, encode};
 
+/// Which server.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Server {
+    /// The server
+    #[arg(long, env = "EVERLOG_URL", default_value = "http://127.0.0.1:4100", value_name = "URL")]
+    url: String,
+}
+
+impl Server {
+    /// Its URL, without a slash at the end.
+    pub(super) fn base(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+}
+
 /// Which server and which log.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Target {
-    /// The server
-    #[arg(long, env = "EVERLOG_URL", default_value = "http://127.0.0.1:4100", value_name = "URL")]
-    pub(super) url: String,
+    #[command(flatten)]
+    server: Server,
     /// The log
-    #[arg(
-        long = "to-log",
-        visible_alias = "from-log",
-        default_value = "default",
-        value_name = "NAME"
-    )]
-    pub(super) log: String,
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    log: String,
 }
 
 impl Target {
     /// The URL of the log.
     pub(super) fn log_url(&self) -> String {
-        format!("{}{PREFIX}/logs/{}", self.url.trim_end_matches('/'), encode(&self.log))
+        format!("{}{PREFIX}/logs/{}", self.server.base(), encode(&self.log))
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod export;
+mod health;
 mod import;
 mod line;
 mod migrate;
@@ -34,6 +35,8 @@ enum Command {
     Import(import::Settings),
     /// Write the events of a running server to a file or to standard output, one a line
     Export(export::Settings),
+    /// Ask a running server whether it is ready
+    Health(client::Server),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -52,6 +55,7 @@ pub fn run(line: CommandLine) -> ExitCode {
             Command::Check(settings) => check::check(&settings).await,
             Command::Import(settings) => import::import(&settings).await,
             Command::Export(settings) => export::export(&settings).await,
+            Command::Health(server) => health::health(&server).await,
             Command::Openapi => line::print(http::document().trim_end()),
         }
     });

@@ -46,7 +46,7 @@ pub struct Lanes {
     pub count: i64,
 }
 
-/// The version of [`hash`], stored with each log so that a change of it can never move a stream.
+/// The version of the hash, stored with each log so that a change of it can never move a stream.
 pub const HASH_VERSION: i64 = 1;
 
 /// FNV-1a, 64 bits (RFC 9923), over the parts with a NUL between (names cannot hold one).

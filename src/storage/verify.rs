@@ -14,7 +14,7 @@ pub struct Report {
     pub events: i64,
     pub streams: usize,
     pub categories: usize,
-    /// What is not as promised, the first [`FAULTS_MAX`] of it.
+    /// What is not as promised, the first hundred of it.
     pub faults: Vec<String>,
 }
 

@@ -65,7 +65,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and checks the session settings. The schema is brought up to date by [`migrate`].
+    /// Connects and checks the session settings. The schema is brought up to date by [`migrate()`].
     pub async fn open(
         options: PgConnectOptions,
         connections: Connections,
