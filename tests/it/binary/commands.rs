@@ -118,6 +118,16 @@ fn every_setting_stands_in_the_readme() {
 }
 
 #[test]
+fn the_health_of_a_server_is_an_exit_code() {
+    let folder = folder();
+    let server = Process::serve("memory:", folder.path());
+    assert_eq!(succeed(folder.path(), &["health", "--url", &server.url]), "ready\n");
+    let url = server.url.clone();
+    assert!(server.terminate().success());
+    assert!(!run(folder.path(), &["health", "--url", &url]).status.success());
+}
+
+#[test]
 fn the_openapi_document_is_printed() {
     let printed = succeed(folder().path(), &["openapi"]);
     assert_eq!(printed, everlog::http::document());
