@@ -76,8 +76,15 @@ pub fn check(text: &[u8], depth_max: usize) -> Result<&str, Fault> {
 
 /// A container that is open.
 enum Frame<'a> {
-    Array { index: usize },
-    Object { keys_from: usize, key: Cow<'a, str>, seen: Option<HashSet<Cow<'a, str>>> },
+    Array {
+        index: usize,
+    },
+    /// Its key is that of the value being read; none while a key is.
+    Object {
+        keys_from: usize,
+        key: Option<Cow<'a, str>>,
+        seen: Option<HashSet<Cow<'a, str>>>,
+    },
 }
 
 struct Scanner<'a> {
@@ -105,10 +112,13 @@ impl<'a> Scanner<'a> {
     fn fault(&self, kind: FaultKind) -> Fault {
         let mut pointer = String::new();
         for frame in &self.frames {
-            pointer.push('/');
             match frame {
-                Frame::Array { index } => pointer.push_str(&index.to_string()),
-                Frame::Object { key, .. } => escape_pointer(key, &mut pointer),
+                Frame::Array { index } => pointer.push_str(&format!("/{index}")),
+                Frame::Object { key: Some(key), .. } => {
+                    pointer.push('/');
+                    escape_pointer(key, &mut pointer);
+                }
+                Frame::Object { key: None, .. } => {}
             }
         }
         Fault { kind, offset: self.at, pointer }
@@ -155,7 +165,7 @@ impl<'a> Scanner<'a> {
             Some(b'{') => {
                 self.open()?;
                 let keys_from = self.keys.len();
-                self.frames.push(Frame::Object { keys_from, key: Cow::Borrowed(""), seen: None });
+                self.frames.push(Frame::Object { keys_from, key: None, seen: None });
                 self.skip_space();
                 if self.peek() == Some(b'}') {
                     self.close();
@@ -199,6 +209,9 @@ impl<'a> Scanner<'a> {
 
     /// Reads a key and its colon.
     fn key(&mut self) -> Result<(), FaultKind> {
+        if let Some(Frame::Object { key, .. }) = self.frames.last_mut() {
+            *key = None;
+        }
         if self.peek() != Some(b'"') {
             return Err(FaultKind::Syntax("a key in quotes"));
         }
@@ -209,7 +222,7 @@ impl<'a> Scanner<'a> {
         let Some(Frame::Object { keys_from, key, seen }) = self.frames.last_mut() else {
             return Err(FaultKind::Syntax("a value"));
         };
-        key.clone_from(&name);
+        *key = Some(name.clone());
         let twice = if let Some(seen) = seen {
             !seen.insert(name)
         } else {
