@@ -14,6 +14,34 @@ use super::{
 };
 use crate::model::{json::escape_pointer, json_scan};
 
+/// Has types read from objects alone: what `Deserialize` derives takes arrays too, by position.
+/// The types derive theirs with `#[serde(remote = "Self")]`.
+macro_rules! only_objects {
+    ($($name:ident),*) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Members;
+                impl<'de> serde::de::Visitor<'de> for Members {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A>(self, members: A) -> Result<Self::Value, A::Error>
+                    where
+                        A: serde::de::MapAccess<'de>,
+                    {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(members))
+                    }
+                }
+                from.deserialize_map(Members)
+            }
+        }
+    )*};
+}
+pub(super) use only_objects;
+
 /// The bytes of a body that claims to be JSON.
 #[derive(Debug)]
 pub(super) struct JsonBody(Bytes);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
+    body::only_objects,
     error::{Failed, Fault, Kind, Problem, fragment},
     links,
 };
@@ -17,7 +18,7 @@ use crate::model::{
 
 /// A stream of the log.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(super) struct StreamInput {
     /// Its category.
     #[schema(min_length = 1, max_length = 255, example = "profiles")]
@@ -29,7 +30,7 @@ pub(super) struct StreamInput {
 
 /// A source of events: the log, a category or a stream of it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = SourceInput)]
 pub(super) struct SourceInput {
     /// The whole log.
@@ -45,7 +46,7 @@ pub(super) struct SourceInput {
 
 /// Which events there must be none of.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = EventMatch)]
 pub(super) struct MatchInput {
     /// Where to look; by default the stream that is written to.
@@ -65,7 +66,7 @@ pub(super) struct MatchInput {
 /// A condition: exactly one operator is set. Beside a set operator an empty list, null or false
 /// counts as absent.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = Condition, no_recursion)]
 pub(super) struct ConditionInput {
     /// The stream's last position is this one.
@@ -96,6 +97,8 @@ pub(super) struct ConditionInput {
     #[schema(nullable = false)]
     stream: Option<StreamInput>,
 }
+
+only_objects!(StreamInput, SourceInput, MatchInput, ConditionInput);
 
 /// Makes conditions of what a request states, and collects what is wrong with it.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    body::JsonBody,
+    body::{JsonBody, only_objects},
     catalogue::{ListingPage, listing_page},
     error::{Fault, Problem},
     extract::{InLog, MediaType, NamedLog, negotiate},
@@ -28,7 +28,7 @@ use crate::{
 
 /// What a log is to be. What is left out stays as it is, or is the default.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = LogInput, examples(json!({"ordering": "log"})))]
 pub(super) struct LogInput {
     /// What is in one order: `log` (all of it, the default), `category` or `stream`.
@@ -41,6 +41,8 @@ pub(super) struct LogInput {
     #[schema(nullable = false)]
     require_condition: Option<bool>,
 }
+
+only_objects!(LogInput);
 
 /// A log.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    body::JsonBody,
+    body::{JsonBody, only_objects},
     conditions::{ConditionInput, Conditions},
     error::{Fault, Kind, Problem, of_publish},
     event_json::{self, StreamAckOutput, WritesAckOutput},
@@ -33,7 +33,7 @@ use crate::{
 
 /// An event to publish.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = NewEvent)]
 pub(super) struct EventInput {
     /// What happened.
@@ -58,7 +58,7 @@ pub(super) struct EventInput {
 
 /// Events for one stream.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = PublishToStream, examples(json!({
     "events": [{"name": "profile-created", "payload": {"name": "Joe"}}]
 })))]
@@ -73,7 +73,7 @@ pub(super) struct StreamInput {
 
 /// Events for one of the streams of a publish to a category.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = CategoryWrite)]
 pub(super) struct CategoryWriteInput {
     /// The stream.
@@ -89,7 +89,7 @@ pub(super) struct CategoryWriteInput {
 
 /// Events for streams of one category, all or nothing.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = PublishToCategory, examples(json!({
     "writes": [
         {"stream": "alice", "events": [{"name": "withdrawn", "payload": {"amount": 5}}],
@@ -108,7 +108,7 @@ pub(super) struct CategoryInput {
 
 /// Events for one of the streams of a publish to a log.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = LogWrite)]
 pub(super) struct LogWriteInput {
     /// The category of the stream.
@@ -127,7 +127,7 @@ pub(super) struct LogWriteInput {
 
 /// Events for streams of any categories, all or nothing.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = PublishToLog, examples(json!({
     "writes": [
         {"category": "orders", "stream": "o-1", "events": [{"name": "order-placed", "payload": {}}]},
@@ -142,6 +142,8 @@ pub(super) struct LogInput {
     #[schema(nullable = false)]
     condition: Option<ConditionInput>,
 }
+
+only_objects!(EventInput, StreamInput, CategoryWriteInput, CategoryInput, LogWriteInput, LogInput);
 
 /// A write of any of the three, before its names are read.
 struct RawWrite {
