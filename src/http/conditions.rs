@@ -56,7 +56,7 @@ pub(super) struct MatchInput {
     #[schema(nullable = false, max_items = 100)]
     names: Option<Vec<String>>,
     /// Top-level members of the metadata that must equal these scalars.
-    #[schema(nullable = false, value_type = Object)]
+    #[schema(nullable = false, required = false, value_type = Object)]
     metadata: Option<serde_json::Map<String, Value>>,
     /// Only events with a larger sequence number.
     #[schema(nullable = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]

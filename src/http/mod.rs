@@ -19,9 +19,9 @@ mod query;
 mod service;
 mod state;
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
-use axum::{Router, http::header, middleware, response::IntoResponse, routing::get};
+use axum::{Router, middleware};
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::RequestBodyDeadlineLayer,
 };
@@ -65,6 +65,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .nest(PREFIX, resources)
         .routes(routes!(service::get_service))
+        .routes(routes!(service::get_openapi))
         .routes(routes!(service::get_liveness))
         .routes(routes!(service::get_readiness))
         .routes(routes!(service::get_problem))
@@ -73,17 +74,15 @@ fn routes() -> OpenApiRouter<App> {
 /// The OpenAPI document of all routes.
 #[must_use]
 pub fn document() -> String {
-    openapi::written(&routes().split_for_parts().1)
+    static WRITTEN: LazyLock<String> =
+        LazyLock::new(|| openapi::written(&routes().split_for_parts().1));
+    WRITTEN.clone()
 }
 
 /// The whole service.
 pub fn router(app: App) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let document = openapi::written(&document);
-    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-    let serve_document = get(|| std::future::ready((json, document).into_response()));
+    let (router, _) = routes().split_for_parts();
     router
-        .route("/openapi.json", serve_document)
         .fallback(envelope::no_route)
         .layer(RequestBodyDeadlineLayer::new(BODY_DEADLINE))
         .layer(CatchPanicLayer::custom(envelope::of_panic))

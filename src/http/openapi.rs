@@ -5,7 +5,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi};
 
 use super::{
     conditions::{MatchInput, SourceInput, StreamInput},
-    error::{Failed, Fault, Report},
+    error::{Failed, Fault, Kind, Report},
 };
 
 /// The parts of the document that no route brings.
@@ -38,10 +38,10 @@ pub(super) struct Document;
 pub(super) enum ReadFailures {
     /// The request is refused; `code` says why.
     #[response(status = "4XX", content_type = "application/problem+json")]
-    Client(#[to_schema] Report),
+    Client(Report),
     /// The service failed; `code` says how.
     #[response(status = "5XX", content_type = "application/problem+json")]
-    Server(#[to_schema] Report),
+    Server(Report),
 }
 
 /// What a publish may answer.
@@ -50,22 +50,22 @@ pub(super) enum ReadFailures {
 pub(super) enum PublishFailures {
     /// `log-not-found`.
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] Report),
+    NotFound(Report),
     /// `write-condition-failed` (a condition of the body) or `event-id-conflict`.
     #[response(status = 409, content_type = "application/problem+json")]
-    Conflict(#[to_schema] Report),
+    Conflict(Report),
     /// `write-condition-failed` (a condition of a header).
     #[response(status = 412, content_type = "application/problem+json")]
-    PreconditionFailed(#[to_schema] Report),
+    PreconditionFailed(Report),
     /// `condition-required`.
     #[response(status = 428, content_type = "application/problem+json")]
-    PreconditionRequired(#[to_schema] Report),
+    PreconditionRequired(Report),
     /// The request is refused; `code` says why.
     #[response(status = "4XX", content_type = "application/problem+json")]
-    Client(#[to_schema] Report),
+    Client(Report),
     /// The service failed; `code` says how. 503 `outcome-unknown`: send the same again.
     #[response(status = "5XX", content_type = "application/problem+json")]
-    Server(#[to_schema] Report),
+    Server(Report),
 }
 
 /// A log in a path.
@@ -137,16 +137,6 @@ pub(super) struct PositionPath {
     /// The event's position.
     #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     position: i64,
-}
-
-/// A problem's code in a path.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes parameters, which service.rs reads")]
-pub(super) struct CodePath {
-    /// The problem's `code`.
-    #[param(example = "write-condition-failed")]
-    code: String,
 }
 
 /// The headers of a publish.
@@ -229,7 +219,13 @@ pub(super) struct ScanQuery {
     #[param(nullable = false, required = false, pattern = "^(forwards|backwards)$")]
     direction: Option<String>,
     /// At most so many events; 100 by default, lowered to 1,000.
-    #[param(nullable = false, required = false, minimum = 1, example = 100)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 1,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 100
+    )]
     limit: Option<i64>,
     /// Wait so many seconds for an event, if there is none.
     #[param(nullable = false, required = false, minimum = 0, maximum = 60)]
@@ -287,7 +283,7 @@ pub(super) struct ListingQuery {
     #[param(nullable = false, required = false)]
     cursor: Option<String>,
     /// At most so many; 100 by default, lowered to 1,000.
-    #[param(nullable = false, required = false, minimum = 1)]
+    #[param(nullable = false, required = false, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     limit: Option<i64>,
 }
 
@@ -304,8 +300,28 @@ pub(super) struct CountQuery {
 /// The document as JSON, written the same way every time.
 #[must_use]
 pub(super) fn written(document: &utoipa::openapi::OpenApi) -> String {
-    let value = serde_json::to_value(document).unwrap_or(Value::Null);
+    let mut value = serde_json::to_value(document).unwrap_or(Value::Null);
+    if let Some(description) =
+        value.pointer_mut("/components/schemas/Problem/properties/code/description")
+    {
+        *description = Value::String(codes());
+    }
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
+    text
+}
+
+/// Every code there is.
+fn codes() -> String {
+    let mut text = "The last part of `type`. There are:".to_owned();
+    let mut told = std::collections::BTreeSet::new();
+    for kind in Kind::ALL {
+        let row = kind.row();
+        let before = if told.is_empty() { "" } else { "," };
+        if told.insert((row.code, row.status)) {
+            text.push_str(&format!("{before} {} `{}`", row.status.as_u16(), row.code));
+        }
+    }
+    text.push_str(". More may come.");
     text
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     error::{Kind, Problem},
     logs::json_answer,
-    openapi::{CodePath, ReadFailures},
+    openapi::ReadFailures,
     query::Query,
     state::App,
 };
@@ -110,10 +110,24 @@ pub(super) async fn get_readiness(
     Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store }))
 }
 
+/// Get the OpenAPI document
+///
+/// This document, as the running service has it.
+#[utoipa::path(get, path = "/openapi.json", tag = "service",
+    responses((status = 200, description = "The document.", body = serde_json::Value),
+              ReadFailures))]
+pub(super) async fn get_openapi(mut query: Query) -> Result<Response, Problem> {
+    query.finish()?;
+    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((json, super::document()).into_response())
+}
+
 /// Get the explanation of a problem
 ///
 /// What a problem means and what to do about it.
-#[utoipa::path(get, path = "/problems/{code}", tag = "service", params(CodePath),
+#[utoipa::path(get, path = "/problems/{code}", tag = "service",
+    params(("code" = String, Path, description = "The problem's `code`.",
+            example = "write-condition-failed")),
     responses((status = 200, description = "The explanation.", body = String,
                content_type = "text/plain"), ReadFailures))]
 pub(super) async fn get_problem(
