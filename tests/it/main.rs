@@ -1,5 +1,6 @@
 //! All integration tests, in one binary.
 
 mod binary;
+mod http;
 mod storage;
 mod support;

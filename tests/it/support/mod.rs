@@ -8,7 +8,11 @@ pub(crate) mod planted;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod raw;
+pub(crate) mod server;
 pub(crate) mod sqlite;
+pub(crate) mod trouble;
+pub(crate) mod walk;
 
 /// A setting of the tests themselves.
 #[expect(

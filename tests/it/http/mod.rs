@@ -1,0 +1,18 @@
+//! The service as a client sees it: black box, by URL.
+
+mod bad_requests;
+mod body_conditions;
+mod caching;
+mod exporting;
+mod filtering;
+mod header_conditions;
+mod lanes;
+mod listings;
+mod methods;
+mod names;
+mod order_of_checks;
+mod paging;
+mod payloads;
+mod problems;
+mod publishing;
+mod waiting;

@@ -1,0 +1,220 @@
+//! A store that fails on command, tells when it is used, and holds appends back.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use everlog::{
+    model::{CategoryName, Event, Lane, Log, LogName, LogSettings, Publish, Source},
+    model::{StreamKey, StreamName},
+    storage::{
+        Events, Health, Listing, Logs, Outcome, PutLogError, Span, Storage, StorageError, Tip, View,
+    },
+};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// What stands in every cause, and may stand in no answer.
+pub(crate) const SECRET: &str = "password=hunter2 at 10.0.0.7";
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    None,
+    Unavailable,
+    OutcomeUnknown,
+    Full,
+    Broken,
+    /// A handler panics.
+    Panic,
+    /// Appends panic, on the task that they run on.
+    PanicInAppend,
+    /// The event at position 3 of a stream, or with n = 3 in a lane, is left out of what is read.
+    Skip,
+}
+
+/// A store with trouble in it.
+#[derive(Debug)]
+pub(crate) struct Troubled {
+    inner: Storage,
+    trouble: Mutex<Trouble>,
+    /// Whether appends wait for [`Troubled::release`].
+    held: AtomicBool,
+    gate: Semaphore,
+    appends: Semaphore,
+    views: Semaphore,
+}
+
+impl Troubled {
+    pub(crate) fn over(inner: Storage) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            trouble: Mutex::new(Trouble::None),
+            held: AtomicBool::new(false),
+            gate: Semaphore::new(0),
+            appends: Semaphore::new(0),
+            views: Semaphore::new(0),
+        })
+    }
+
+    pub(crate) fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn now(&self) -> Trouble {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets no append begin until it is released.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn release(&self) {
+        self.gate.add_permits(1);
+    }
+
+    /// Waits for an append that was not waited for before.
+    pub(crate) async fn an_append(&self) {
+        self.appends.acquire().await.expect("the semaphore stays open").forget();
+    }
+
+    /// Waits for a view that was not waited for before.
+    pub(crate) async fn a_view(&self) {
+        self.views.acquire().await.expect("the semaphore stays open").forget();
+    }
+
+    /// Forgets the views there were.
+    pub(crate) fn forget_views(&self) {
+        self.views.forget_permits(self.views.available_permits());
+    }
+
+    fn fail(&self, append: bool) -> Result<(), StorageError> {
+        let secret = || SECRET.into();
+        match self.now() {
+            Trouble::Unavailable => Err(StorageError::Unavailable(secret())),
+            Trouble::OutcomeUnknown if append => Err(StorageError::OutcomeUnknown(secret())),
+            Trouble::Full if append => Err(StorageError::Full(secret())),
+            Trouble::Broken => Err(StorageError::Broken(secret())),
+            Trouble::Panic => panic_now(),
+            Trouble::PanicInAppend if append => panic_now(),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "a panic is what is wanted")]
+fn panic_now() -> ! {
+    std::panic::panic_any(SECRET)
+}
+
+#[async_trait]
+impl Logs for Troubled {
+    async fn put_log(
+        &self,
+        settings: &LogSettings,
+        fresh: Log,
+    ) -> Result<(Log, bool), PutLogError> {
+        self.fail(false)?;
+        self.inner.logs.put_log(settings, fresh).await
+    }
+
+    async fn log(&self, name: &LogName) -> Result<Option<Log>, StorageError> {
+        self.fail(false)?;
+        self.inner.logs.log(name).await
+    }
+
+    async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError> {
+        self.fail(false)?;
+        self.inner.logs.logs(listing).await
+    }
+}
+
+#[async_trait]
+impl Events for Troubled {
+    async fn view(&self, log: &Log) -> Result<Box<dyn View>, StorageError> {
+        self.fail(false)?;
+        let inner = self.inner.events.view(log).await?;
+        self.views.add_permits(1);
+        let skip = self.now() == Trouble::Skip;
+        Ok(if skip { Box::new(Skipping(inner, log.clone())) } else { inner })
+    }
+
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+        self.appends.add_permits(1);
+        self.fail(true)?;
+        if self.held.load(Ordering::SeqCst) {
+            self.gate.acquire().await.expect("the semaphore stays open").forget();
+        }
+        self.inner.events.append(log, batch).await
+    }
+}
+
+#[async_trait]
+impl Health for Troubled {
+    async fn ready(&self) -> Result<(), StorageError> {
+        self.fail(false)?;
+        self.inner.health.ready().await
+    }
+
+    fn description(&self) -> String {
+        self.inner.health.description()
+    }
+
+    async fn close(&self) {
+        self.inner.health.close().await;
+    }
+}
+
+/// A view that leaves an event out.
+struct Skipping(Box<dyn View>, Log);
+
+#[async_trait]
+impl View for Skipping {
+    async fn rows(&mut self, span: &Span) -> Result<Vec<Event>, StorageError> {
+        let mut rows = self.0.rows(span).await?;
+        let lanes = self.1.lanes;
+        rows.retain(|event| match span.source {
+            Source::Stream(_) => event.position != 3,
+            _ => lanes.split(event.sequence_number).1 != 3,
+        });
+        Ok(rows)
+    }
+
+    async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError> {
+        self.0.tip(source, lane).await
+    }
+
+    async fn positions(
+        &mut self,
+        streams: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, i64)>, StorageError> {
+        self.0.positions(streams).await
+    }
+
+    async fn with_ids(&mut self, ids: &[Uuid]) -> Result<Vec<Event>, StorageError> {
+        self.0.with_ids(ids).await
+    }
+
+    async fn categories(&mut self, listing: &Listing) -> Result<Vec<CategoryName>, StorageError> {
+        self.0.categories(listing).await
+    }
+
+    async fn streams(
+        &mut self,
+        category: &CategoryName,
+        listing: &Listing,
+    ) -> Result<Vec<StreamName>, StorageError> {
+        self.0.streams(category, listing).await
+    }
+
+    async fn count(&mut self, category: &CategoryName) -> Result<i64, StorageError> {
+        self.0.count(category).await
+    }
+
+    async fn close(self: Box<Self>) {
+        self.0.close().await;
+    }
+}
