@@ -1,6 +1,8 @@
 //! All integration tests, in one binary.
 
 mod binary;
+mod golden;
 mod http;
 mod storage;
 mod support;
+mod tidy;
