@@ -35,7 +35,7 @@ pub(super) struct LogInput {
     #[schema(nullable = false, pattern = "^(log|category|stream)$", example = "log")]
     ordering: Option<String>,
     /// How many lanes a category- or stream-ordered log has; 8 by default.
-    #[schema(nullable = false, minimum = 1, maximum = 64, example = json!(null))]
+    #[schema(nullable = false, minimum = 1, maximum = 64)]
     lanes: Option<i64>,
     /// Whether each publish must state a condition; may change. By default it need not.
     #[schema(nullable = false)]
