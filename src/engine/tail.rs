@@ -16,8 +16,9 @@ use crate::{
     storage::{Storage, scan, scan::ScanError},
 };
 
-/// How often a waiting reader looks for what other processes wrote.
-const POLL: Duration = Duration::from_millis(100);
+/// How soon a waiting reader looks for what other processes wrote, and how seldom in the end.
+const POLL_FIRST: Duration = Duration::from_millis(50);
+const POLL_MAX: Duration = Duration::from_millis(500);
 
 /// Tells readers of this process that a log has grown.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +63,7 @@ impl Tails {
     ) -> Result<Page, ScanError> {
         let deadline = Instant::now() + wait;
         let mut ask = ask.clone();
+        let mut poll = POLL_FIRST;
         let mut hint = self.wakeups.sender(log).subscribe();
         loop {
             hint.mark_unchanged();
@@ -73,9 +75,10 @@ impl Tails {
             // What was examined need not be examined again.
             ask.after_sequence_number = ask.after_sequence_number.filter(|_| page.cursor.is_none());
             ask.after = page.cursor.or(ask.after);
-            let poll = tokio::time::timeout_at(deadline.min(now + POLL), hint.changed());
+            let woken = tokio::time::timeout_at(deadline.min(now + poll), hint.changed());
+            poll = (poll * 2).min(POLL_MAX);
             tokio::select! {
-                _ = poll => {}
+                _ = woken => {}
                 () = self.tasks.stopped() => {}
             }
         }

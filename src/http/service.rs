@@ -103,7 +103,8 @@ pub(super) async fn get_readiness(
     let verbose = query.flag("verbose");
     query.finish()?;
     if app.tasks.stopping() {
-        return Err(Problem::new(Kind::Unavailable, "The service is shutting down."));
+        let problem = Problem::new(Kind::Unavailable, "The service is shutting down.");
+        return Err(problem.retry(1));
     }
     app.storage.health.ready().await?;
     let store = verbose.then(|| app.storage.health.description());

@@ -88,7 +88,9 @@ impl Problem {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     }
 
-    fn retry(mut self, seconds: i64) -> Self {
+    /// Says after how many seconds to try again.
+    #[must_use]
+    pub fn retry(mut self, seconds: i64) -> Self {
         self.body.retry_after = Some(seconds);
         self.header(header::RETRY_AFTER, &seconds.to_string());
         self
