@@ -9,6 +9,8 @@ RUN cargo build --release --locked --bin everlog
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 4100 --create-home --home-dir /data everlog
+# For Postgres over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /everlog/target/release/everlog /usr/local/bin/everlog
 WORKDIR /data
 USER everlog

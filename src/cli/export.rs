@@ -16,7 +16,7 @@ use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 
 use super::{
-    client::{Target, client, problem},
+    client::{Target, problem},
     line,
 };
 use crate::http::encode;
@@ -58,7 +58,7 @@ pub(super) async fn export(settings: &Settings) -> anyhow::Result<()> {
         None => (Output::Standard(std::io::stdout()), 0),
         Some(path) => open(path, settings.resume).with_context(|| path.display().to_string())?,
     };
-    let client = client()?;
+    let client = settings.target.client()?;
     let total = total(&client, settings).await?.map(|last| last.saturating_sub(after));
     let bar = progress(total)?;
     let mut url = format!("{}/export", settings.url());

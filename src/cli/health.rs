@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 
-use super::client::{Server, client, problem};
+use super::client::{Server, problem};
 
 pub(super) async fn health(server: &Server) -> anyhow::Result<()> {
     let url = format!("{}/readyz", server.base());
-    let response = client()?.get(&url).send().await.with_context(|| format!("asking {url}"))?;
+    let response =
+        server.client()?.get(&url).send().await.with_context(|| format!("asking {url}"))?;
     if response.status().is_success() {
         return super::line::print("ready");
     }

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
-    client::{Target, client, problem},
+    client::{Target, problem},
     line,
 };
 use crate::engine::ids;
@@ -288,7 +288,7 @@ pub(super) async fn import(settings: &Settings) -> anyhow::Result<()> {
     bar.reset();
     bar.set_prefix("importing");
     let url = format!("{}/events", settings.target.log_url());
-    let mut sender = Sender { client: client()?, url, stored: 0, replayed: 0 };
+    let mut sender = Sender { client: settings.target.client()?, url, stored: 0, replayed: 0 };
     let mut lines = open(path, &bar).with_context(name)?;
     let (mut batch, mut number) = (Batch::default(), 0);
     while let Some(text) = next_line(&mut lines).with_context(|| format!("line {}", number + 1))? {
