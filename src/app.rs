@@ -83,7 +83,9 @@ impl Service {
         if tokio::time::timeout(GRACE, tasks.finished()).await.is_err() {
             tracing::error!("some publishes did not end in time; their outcome is unknown");
         }
-        storage.health.close().await;
+        if tokio::time::timeout(GRACE, storage.health.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
         Ok(())
     }
 }

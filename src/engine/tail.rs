@@ -12,8 +12,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::tasks::Tasks;
 use crate::{
-    model::{Limits, Log, Page, Scan, Source},
-    storage::{Storage, scan, scan::ScanError},
+    model::{Event, Filter, Limits, Log, Page, Scan, Source},
+    storage::{Storage, StorageError, scan, scan::ScanError},
 };
 
 /// How soon a waiting reader looks for what other processes wrote, and how seldom in the end.
@@ -67,14 +67,20 @@ impl Tails {
         let mut hint = self.wakeups.sender(log).subscribe();
         loop {
             hint.mark_unchanged();
-            let page = self.read(log, source, &ask).await?;
             let now = Instant::now();
-            if !page.events.is_empty() || !page.at_end || now >= deadline || self.tasks.stopping() {
-                return Ok(page);
+            let done = now >= deadline || self.tasks.stopping();
+            match self.read(log, source, &ask).await {
+                // Who waits has time: a busy store is asked again.
+                Err(ScanError::Storage(StorageError::Unavailable(_))) if !done => {}
+                Ok(page) if page.events.is_empty() && page.at_end && !done => {
+                    // What was examined need not be examined again.
+                    if page.cursor.is_some() {
+                        ask.after_sequence_number = None;
+                        ask.after = page.cursor;
+                    }
+                }
+                read => return read,
             }
-            // What was examined need not be examined again.
-            ask.after_sequence_number = ask.after_sequence_number.filter(|_| page.cursor.is_none());
-            ask.after = page.cursor.or(ask.after);
             let woken = tokio::time::timeout_at(deadline.min(now + poll), hint.changed());
             poll = (poll * 2).min(POLL_MAX);
             tokio::select! {
@@ -82,6 +88,16 @@ impl Tails {
                 () = self.tasks.stopped() => {}
             }
         }
+    }
+
+    /// The last event of a source that passes the filter.
+    pub async fn latest(
+        &self,
+        log: &Log,
+        source: &Source,
+        filter: &Filter,
+    ) -> Result<Option<Event>, StorageError> {
+        scan::latest(self.storage.events.as_ref(), log, source, filter, &self.limits).await
     }
 
     async fn read(&self, log: &Log, source: &Source, ask: &Scan) -> Result<Page, ScanError> {

@@ -19,6 +19,8 @@ pub struct Publish {
     pub writes: Vec<Write>,
     /// In the order in which they are judged.
     pub conditions: Vec<Condition>,
+    /// Whether each write is under a condition: some logs take no others.
+    pub guarded: bool,
     /// The id that an `Idempotency-Key` would give to one event more: its presence means that the
     /// key was used with a longer request.
     pub next_keyed_id: Option<Uuid>,

@@ -14,6 +14,9 @@ use crate::model::{
     Timestamp, Write, WriteAck, condition::Facts, limits::CONDITION_EXAMINED_MAX,
 };
 
+/// Bytes of events that one read for a condition holds.
+const SPAN_BYTES: usize = 8 << 20;
+
 /// The lanes that a batch writes to or judges, in the order in which they must be locked.
 #[must_use]
 pub fn lanes_touched(log: &Log, batch: &[Publish]) -> Vec<Lane> {
@@ -99,15 +102,23 @@ impl<'a> Desk<'a> {
         if let Some(outcome) = self.replay(publish) {
             return Ok(outcome);
         }
-        if let Err(refusal) = self.find(section, publish).await? {
-            return Ok(Err(refusal));
+        if self.log.require_condition && !publish.guarded {
+            return Ok(Err(Refusal::ConditionRequired));
         }
-        let failed: Vec<_> =
-            publish.conditions.iter().flat_map(|condition| condition.judge(&self.facts)).collect();
+        let found = self.find(section, publish).await?;
+        // A false header is told whatever the body says.
+        let judged = publish
+            .conditions
+            .iter()
+            .filter(|condition| found.is_ok() || matches!(condition.at, At::Header(_)));
+        let failed: Vec<_> = judged.flat_map(|condition| condition.judge(&self.facts)).collect();
         if !failed.is_empty() {
             let first = publish.writes.first().map(|write| &write.stream);
             let position = first.and_then(|stream| self.facts.positions.get(stream).copied());
             return Ok(Err(Refusal::ConditionFailed { failed, position }));
+        }
+        if let Err(refusal) = found {
+            return Ok(Err(refusal));
         }
         let writes = publish.writes.iter().map(|write| self.number(write)).collect();
         Ok(Ok(Ack { writes, replayed: false }))
@@ -178,10 +189,14 @@ impl<'a> Desk<'a> {
         let (source, lanes) = (&matching.source, self.log.lanes);
         let mut examined = 0;
         for lane in lanes.of(source) {
-            let mut after = matching.after.map_or(0, |number| lanes.at_most(lane, number));
-            if let Source::Stream(_) = source {
-                after = super::scan::position_at(section, lanes, source, lane, after).await?;
-            }
+            let mut after = match (source, matching.after) {
+                (Source::Stream(_), None) => -1,
+                (Source::Stream(_), Some(number)) => {
+                    let n = lanes.at_most(lane, number);
+                    super::scan::position_at(section, lanes, source, lane, n).await?
+                }
+                (_, number) => number.map_or(0, |number| lanes.at_most(lane, number)),
+            };
             loop {
                 let limit = (CONDITION_EXAMINED_MAX + 1 - examined).min(500);
                 let span = Span {
@@ -191,6 +206,7 @@ impl<'a> Desk<'a> {
                     before: i64::MAX,
                     direction: Direction::Forwards,
                     limit,
+                    bytes: SPAN_BYTES,
                 };
                 let rows = section.rows(&span).await?;
                 let room = CONDITION_EXAMINED_MAX - examined;
@@ -203,7 +219,7 @@ impl<'a> Desk<'a> {
                     return Ok(Found::TooMany);
                 }
                 match rows.last() {
-                    Some(last) if rows.len() == limit => {
+                    Some(last) if !span.is_exhausted_by(&rows) => {
                         after = super::scan::n_of(lanes, source, last);
                     }
                     _ => break,

@@ -61,6 +61,7 @@ async fn first_recorded_at(
         before: i64::MAX,
         direction: Direction::Forwards,
         limit: 1,
+        bytes: usize::MAX,
     };
     let first = view.rows(&span).await?.pop();
     first

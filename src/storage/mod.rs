@@ -77,6 +77,8 @@ pub enum Refusal {
     IdConflict(Uuid),
     /// The `Idempotency-Key` was used with another request.
     KeyReused,
+    /// The log takes conditional publishes only.
+    ConditionRequired,
     /// A `no_event_matching` would have to examine too many events.
     ConditionTooBroad { pointer: String },
 }
@@ -121,6 +123,16 @@ pub struct Span {
     pub before: i64,
     pub direction: Direction,
     pub limit: usize,
+    /// Rows end early with the one that brings their bytes ([`Event::bytes`]) to so many.
+    pub bytes: usize,
+}
+
+impl Span {
+    /// Whether these rows are all that the span holds.
+    #[must_use]
+    pub fn is_exhausted_by(&self, rows: &[Event]) -> bool {
+        rows.len() < self.limit && rows.iter().map(Event::bytes).sum::<usize>() < self.bytes
+    }
 }
 
 /// The last event of a lane of a source, without its content.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Span, StorageError, Tip, View};
+use super::{Events, Span, StorageError, Tip, View};
 use crate::model::{
     Cursor, Direction, Event, Filter, Lane, Lanes, Limits, Log, Page, Place, Scan, Source,
     event::id_check,
@@ -25,8 +25,7 @@ pub enum ScanError {
     Storage(#[from] StorageError),
 }
 
-/// Rows that the first read of a page asks for at most; later ones ask by the size seen.
-const ROWS_FIRST: usize = 128;
+/// Rows that one read asks for at most.
 const ROWS_MAX: usize = 1_000;
 
 /// The number that orders an event in its source: a position of a stream, else n of its lane.
@@ -65,6 +64,7 @@ pub async fn scan(
             events.push(event);
         }
     };
+    reader.certify(view).await?;
     let cursor = reader.cursor();
     let at_head = at_end && scan.direction == Direction::Forwards && scan.before.is_none();
     // Over several lanes the cursor may hold places of the log that are none of the source's.
@@ -76,9 +76,10 @@ pub async fn scan(
     Ok(Page { events, cursor, high_water, at_end })
 }
 
-/// The last event of a source that passes the filter.
+/// The last event of a source that passes the filter. It may have to examine them all, so each page
+/// has a view of its own: what is appended meanwhile is later than what is looked at.
 pub async fn latest(
-    view: &mut dyn View,
+    events: &dyn Events,
     log: &Log,
     source: &Source,
     filter: &Filter,
@@ -87,7 +88,10 @@ pub async fn latest(
     let mut ask =
         Scan { direction: Direction::Backwards, filter: filter.clone(), ..Scan::first(1) };
     loop {
-        let page = scan(view, log, source, &ask, limits).await.map_err(|error| match error {
+        let mut view = events.view(log).await?;
+        let page = scan(view.as_mut(), log, source, &ask, limits).await;
+        view.close().await;
+        let page = page.map_err(|error| match error {
             ScanError::Storage(error) => error,
             other => StorageError::broken(format!("a cursor of ours was refused: {other}")),
         })?;
@@ -136,15 +140,7 @@ pub async fn position_at<V: View + ?Sized>(
     let (mut low, mut high) = (-1, tip.position);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        let span = Span {
-            source: stream.clone(),
-            lane,
-            after: middle - 1,
-            before: middle + 1,
-            direction: Direction::Forwards,
-            limit: 1,
-        };
-        let Some(event) = view.rows(&span).await?.pop() else {
+        let Some(event) = event_at(view, stream, lane, middle).await? else {
             return Err(StorageError::broken(format!("no event at position {middle}")));
         };
         if lanes.split(event.sequence_number).1 > n { high = middle } else { low = middle }
@@ -181,8 +177,8 @@ struct Reader<'a> {
     source: &'a Source,
     direction: Direction,
     stripes: Vec<Stripe>,
-    /// Events and bytes seen, for sizing the next fetch.
-    seen: (usize, usize),
+    /// Most of what is fetched may not be wanted.
+    filtered: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -220,11 +216,20 @@ impl<'a> Reader<'a> {
                 Source::Stream(_) => position_at(view, lanes, source, stripe.lane, n).await?,
                 _ => n,
             };
-            if scan.direction == Direction::Forwards && stripe.after > first {
+            // A stream that ends before the number has no place for it yet.
+            let tip = view.tip(source, stripe.lane).await?;
+            let known = tip.is_some_and(|tip| tip.n >= n);
+            if scan.direction == Direction::Forwards && stripe.after > first && known {
                 stripe.place = Some(Place { n: stripe.after, check: None });
             }
         }
-        Ok(Self { lanes, source, direction: scan.direction, stripes, seen: (0, 0) })
+        Ok(Self {
+            lanes,
+            source,
+            direction: scan.direction,
+            stripes,
+            filtered: !scan.filter.is_empty(),
+        })
     }
 
     /// Makes sure that the next event of every lane is at hand.
@@ -235,7 +240,10 @@ impl<'a> Reader<'a> {
         bytes_left: usize,
     ) -> Result<(), StorageError> {
         for index in 0..self.stripes.len() {
-            let limit = self.rows_wanted(events_left, bytes_left);
+            // One row more than is wanted tells whether there is more.
+            let share = events_left / self.stripes.len() + 1;
+            let limit = if self.filtered { ROWS_MAX } else { share.min(ROWS_MAX) };
+            let bytes = bytes_left / self.stripes.len() + 1;
             let Some(stripe) = self.stripes.get_mut(index) else { break };
             if !stripe.buffer.is_empty() || stripe.exhausted {
                 continue;
@@ -247,9 +255,10 @@ impl<'a> Reader<'a> {
                 before: stripe.before,
                 direction: self.direction,
                 limit,
+                bytes,
             };
             let rows = view.rows(&span).await?;
-            stripe.exhausted = rows.len() < limit;
+            stripe.exhausted = span.is_exhausted_by(&rows);
             if let Some(last) = rows.last() {
                 let n = n_of(self.lanes, self.source, last);
                 match self.direction {
@@ -257,23 +266,9 @@ impl<'a> Reader<'a> {
                     Direction::Backwards => stripe.before = n,
                 }
             }
-            self.seen.0 += rows.len();
-            self.seen.1 += rows.iter().map(Event::bytes).sum::<usize>();
             stripe.buffer = rows.into();
         }
         Ok(())
-    }
-
-    /// One row more than is wanted tells whether there is more; big events are fetched by the few.
-    fn rows_wanted(&self, events_left: usize, bytes_left: usize) -> usize {
-        let share = events_left / self.stripes.len() + 1;
-        match self.seen {
-            (0, _) => share.min(ROWS_FIRST),
-            (events, bytes) => {
-                let fitting = bytes_left / (bytes / events).max(1) + 1;
-                share.max(ROWS_FIRST).min(fitting).clamp(1, ROWS_MAX)
-            }
-        }
     }
 
     /// The next event of all lanes, by arrival. Within a lane `recorded_at` never decreases.
@@ -292,6 +287,17 @@ impl<'a> Reader<'a> {
         let n = n_of(self.lanes, self.source, &event);
         stripe.place = Some(Place { n, check: Some(event.check()) });
         Some(event)
+    }
+
+    /// Gives the places that came as bare numbers the check of their event.
+    async fn certify(&mut self, view: &mut dyn View) -> Result<(), StorageError> {
+        for stripe in &mut self.stripes {
+            if let Some(place @ Place { check: None, .. }) = &mut stripe.place {
+                let event = event_at(view, self.source, stripe.lane, place.n).await?;
+                place.check = event.map(|event| event.check());
+            }
+        }
+        Ok(())
     }
 
     /// Past everything taken.
@@ -344,18 +350,29 @@ async fn verify(
     place: Place,
 ) -> Result<(), ScanError> {
     let Some(check) = place.check else { return Ok(()) };
-    // A cursor of a category may point at an event of another: it is a place in the lane.
+    if event_at(view, source, lane, place.n).await?.is_some_and(|event| event.check() == check) {
+        return Ok(());
+    }
+    Err(ScanError::Diverged { high_water: high_water(view, log, source).await? })
+}
+
+/// The event that a place of the source points at. A place of a category may be an event of another:
+/// it is a place in the lane.
+async fn event_at<V: View + ?Sized>(
+    view: &mut V,
+    source: &Source,
+    lane: Lane,
+    n: i64,
+) -> Result<Option<Event>, StorageError> {
     let scope = if let Source::Stream(_) = source { source } else { &Source::Log };
     let span = Span {
         source: scope.clone(),
         lane,
-        after: place.n - 1,
-        before: place.n + 1,
+        after: n - 1,
+        before: n.saturating_add(1),
         direction: Direction::Forwards,
         limit: 1,
+        bytes: usize::MAX,
     };
-    if view.rows(&span).await?.pop().is_some_and(|event| event.check() == check) {
-        return Ok(());
-    }
-    Err(ScanError::Diverged { high_water: high_water(view, log, source).await? })
+    Ok(view.rows(&span).await?.pop())
 }

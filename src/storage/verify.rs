@@ -20,6 +20,7 @@ pub struct Report {
 
 const FAULTS_MAX: usize = 100;
 const PAGE_ROWS: usize = 1_000;
+const PAGE_BYTES: usize = 8 << 20;
 
 /// Reads every event of a log, up to what is there at the start.
 pub async fn verify(
@@ -60,6 +61,7 @@ impl Walk<'_> {
                 before: i64::MAX,
                 direction: Direction::Forwards,
                 limit: PAGE_ROWS,
+                bytes: PAGE_BYTES,
             };
             let rows = view.rows(&span).await?;
             let ids: Vec<_> = rows.iter().map(|event| event.id).collect();
@@ -72,7 +74,7 @@ impl Walk<'_> {
                 self.event(lane, &mut last, event);
             }
             progress(self.report.events);
-            if rows.len() < PAGE_ROWS {
+            if span.is_exhausted_by(&rows) {
                 return Ok(());
             }
         }

@@ -112,7 +112,12 @@ impl PublishBuilder {
     /// No writes yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Publish { writes: Vec::new(), conditions: Vec::new(), next_keyed_id: None })
+        Self(Publish {
+            writes: Vec::new(),
+            conditions: Vec::new(),
+            guarded: true,
+            next_keyed_id: None,
+        })
     }
 
     /// So many random events to a stream.

@@ -117,11 +117,18 @@ impl Shelf {
         let from = row.partition_point(|event| n(event) <= span.after);
         let to = row.partition_point(|event| n(event) < span.before && self.visible(event, extent));
         let part = row.get(from..to).unwrap_or_default();
-        let own = |event: &Arc<Event>| Event::clone(event);
-        match span.direction {
-            Direction::Forwards => part.iter().take(span.limit).map(own).collect(),
-            Direction::Backwards => part.iter().rev().take(span.limit).map(own).collect(),
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let mut rows = part.iter();
+        while taken.len() < span.limit && bytes < span.bytes {
+            let next = match span.direction {
+                Direction::Forwards => rows.next(),
+                Direction::Backwards => rows.next_back(),
+            };
+            let Some(event) = next else { break };
+            bytes += event.bytes();
+            taken.push(Event::clone(event));
         }
+        taken
     }
 
     pub(super) fn tip(&self, source: &Source, lane: Lane, extent: &[i64]) -> Option<Tip> {

@@ -82,7 +82,10 @@ impl PostgresStore {
             ]),
             connections.writers,
         );
-        let readers = pool(options.options([("statement_timeout", "10s")]), connections.readers);
+        let readers = readers(
+            options.options([("statement_timeout", "10s"), ("client_min_messages", "error")]),
+            connections.readers,
+        );
         let commit: String = sqlx::query_scalar("SHOW synchronous_commit")
             .fetch_one(&writers)
             .await
@@ -146,6 +149,22 @@ fn pool(options: PgConnectOptions, size: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(TURN_TIMEOUT)
+        .connect_lazy_with(options)
+}
+
+/// A request that was dropped while it began a view leaves its transaction open, unknown to sqlx: the
+/// next user would read the past. The rollback also tells whether the server is still there.
+fn readers(options: PgConnectOptions, size: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(TURN_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options)
 }
 

@@ -89,9 +89,10 @@ impl View for PostgresView {
                 query.bind(limit).bind(key.category.as_str()).bind(key.stream.as_str())
             }
         };
-        let rows: Vec<EventRow<Time>> =
-            query.fetch_all(&mut *self.transaction).await.map_err(|error| self.failed(error))?;
-        Ok(rows.into_iter().map(|row| rows::event(self.log.lanes, row)).collect())
+        let rows = query.fetch(&mut *self.transaction);
+        rows::collect::<Time>(rows, self.log.lanes, span.bytes)
+            .await
+            .map_err(|error| self.failed(error))
     }
 
     async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError> {

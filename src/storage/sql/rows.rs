@@ -1,6 +1,7 @@
 //! Rows of both databases as values of the model. Only times differ between the two.
 
 use chrono::{DateTime, Utc};
+use futures_util::{Stream, TryStreamExt};
 use uuid::Uuid;
 
 use crate::{
@@ -51,6 +52,24 @@ pub(in crate::storage) fn event<T: StoredTime>(lanes: Lanes, row: EventRow<T>) -
         position,
         sequence_number: lanes.number(lane, n),
     }
+}
+
+/// Events of rows as they arrive, up to the row that brings their bytes to so many. What is not read
+/// is not held.
+pub(in crate::storage) async fn collect<T: StoredTime>(
+    mut rows: impl Stream<Item = Result<EventRow<T>, sqlx::Error>> + Unpin,
+    lanes: Lanes,
+    bytes_max: usize,
+) -> Result<Vec<Event>, sqlx::Error> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < bytes_max
+        && let Some(row) = rows.try_next().await?
+    {
+        let event = event(lanes, row);
+        bytes += event.bytes();
+        events.push(event);
+    }
+    Ok(events)
 }
 
 /// sequence, position, id, recorded

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -116,6 +116,14 @@ async fn pool(options: SqliteConnectOptions, size: u32) -> Result<SqlitePool, St
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // After a full disk SQLite has rolled back by itself, and sqlx still believes in its
+        // transaction: such a connection is replaced.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
         .connect_with(options)
         .await
         .map_err(of_query)

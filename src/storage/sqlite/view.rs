@@ -67,9 +67,8 @@ impl View for SqliteView {
                 query.bind(limit).bind(key.category.as_str()).bind(key.stream.as_str())
             }
         };
-        let rows: Vec<EventRow<i64>> =
-            query.fetch_all(&mut *self.transaction).await.map_err(of_query)?;
-        Ok(rows.into_iter().map(|row| rows::event(self.log.lanes, row)).collect())
+        let rows = query.fetch(&mut *self.transaction);
+        rows::collect::<i64>(rows, self.log.lanes, span.bytes).await.map_err(of_query)
     }
 
     async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError> {

@@ -4,7 +4,7 @@ use super::store::{TestStore, numbers, of_category, of_stream};
 use crate::{
     model::{
         At, Condition, Event, EventName, Filter, Log, Matching, MetadataMatch, Ordering, Publish,
-        Scalar, Source, StreamKey, Test, condition::Since, limits::CONDITION_EXAMINED_MAX,
+        Scalar, Source, StreamKey, Tags, Test, condition::Since, limits::CONDITION_EXAMINED_MAX,
     },
     storage::Refusal,
     testing::{NewEventBuilder, PublishBuilder, WriteBuilder, random},
@@ -189,6 +189,17 @@ pub(super) async fn too_many_events_to_examine_are_refused(store: TestStore) {
     let outcome = store.publish(&log, &broad).await;
     let pointer = "/conditions/0".to_owned();
     assert_eq!(outcome, Err(Refusal::ConditionTooBroad { pointer }));
+    let tags = Tags { any: false, numbers: vec![7], weak: false };
+    let header = Condition {
+        at: At::Header("If-Match"),
+        test: Test::IfMatch(of_stream(&random::stream()), tags),
+    };
+    let mut headed = broad.clone();
+    headed.conditions.insert(0, header);
+    let outcome = store.publish(&log, &headed).await;
+    let told =
+        matches!(&outcome, Err(Refusal::ConditionFailed { failed, .. }) if failed.len() == 1);
+    assert!(told, "a false header is told whatever the body says: {outcome:?}");
     assert_eq!(found(&store, &log, absent(Some(1))).await, None, "one fewer is to be examined");
     assert_eq!(numbers(&store.fill(&log, &stream, 1).await), [last.sequence_number + 1]);
 }

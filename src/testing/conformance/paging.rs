@@ -191,10 +191,9 @@ pub(super) async fn the_latest_is_found_beyond_one_page_of_examining(store: Test
     store.fill(&log, &stream, 8).await;
     let filter = Filter { names: vec![first.name.clone()], ..Filter::default() };
     let limits = Limits { page_examined: 3, ..Limits::default() };
-    let mut view = store.storage.events.view(&log).await.expect("a view opens");
-    let latest = crate::storage::scan::latest(&mut *view, &log, &Source::Log, &filter, &limits);
+    let events = store.storage.events.as_ref();
+    let latest = crate::storage::scan::latest(events, &log, &Source::Log, &filter, &limits);
     assert_eq!(latest.await.expect("it is looked for"), Some(first));
-    view.close().await;
 }
 
 pub(super) async fn a_hundred_events_and_more_cross_every_fetch(store: TestStore) {

@@ -112,9 +112,8 @@ impl TestStore {
 
     /// The last event of a source that passes a filter.
     pub async fn latest(&self, log: &Log, source: &Source, filter: &Filter) -> Option<Event> {
-        let mut view = self.storage.events.view(log).await.expect("a view opens");
-        let latest = scan::latest(&mut *view, log, source, filter, &Limits::default()).await;
-        view.close().await;
+        let events = self.storage.events.as_ref();
+        let latest = scan::latest(events, log, source, filter, &Limits::default()).await;
         latest.expect("the latest event is looked for")
     }
 

@@ -2,7 +2,7 @@
 
 use everlog::{
     storage::{Storage, StorageError, sqlite::SqliteStore},
-    testing::{StaticClock, conformance::TestStore, random},
+    testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
 use sqlx::SqlitePool;
 use std::sync::Arc;
@@ -86,4 +86,32 @@ async fn a_schema_of_a_later_version_is_refused() {
     let error = SqliteStore::open(&folder.path().join("events.db"), clock).await;
     let error = error.expect_err("the schema is of a later version");
     assert!(matches!(error, StorageError::Broken(_)), "{error:?}");
+}
+
+/// A full disk, as SQLite meets it: nothing is half-written, reads go on, and with space again so do
+/// writes, without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_passes() {
+    let (store, pool) = scene().await;
+    let log = store.log().await;
+    let stream = random::stream();
+    let written = store.fill(&log, &stream, 3).await;
+    let pages: i64 =
+        sqlx::query_scalar("PRAGMA page_count").fetch_one(&pool).await.expect("pages are counted");
+    let limit = |pages: i64| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+    let big = || {
+        let payload = format!("\"{}\"", "x".repeat(100_000));
+        let event = NewEventBuilder::new().with_payload(&payload).build();
+        PublishBuilder::of(&stream, event).build()
+    };
+    for _ in 0..3 {
+        // Each time, since it is a setting of the connection, which a full disk costs its place.
+        sqlx::query(limit(pages + 1)).execute(&pool).await.expect("the disk is small");
+        let refused = store.storage.events.append(&log, &[big()]).await;
+        assert!(matches!(refused, Err(StorageError::Full(_))), "{refused:?}");
+        assert_eq!(store.stored(&log).await, written, "nothing is half-written");
+    }
+    sqlx::query(limit(1_000_000)).execute(&pool).await.expect("there is space again");
+    let acked = store.write(&log, &big()).await;
+    assert_eq!(acked.first().map(|event| event.position), Some(3));
 }

@@ -59,6 +59,7 @@ impl Hasty {
                 before: i64::MAX,
                 direction: Direction::Forwards,
                 limit: usize::MAX,
+                bytes: usize::MAX,
             };
             let mut view = file.view(&log).await.expect("a view");
             let events = view.rows(&everything).await.expect("the events are read");
