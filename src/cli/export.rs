@@ -54,13 +54,17 @@ impl Settings {
 }
 
 pub(super) async fn export(settings: &Settings) -> anyhow::Result<()> {
+    let client = settings.target.client()?;
+    let end = end(&client, settings).await?;
+    if settings.resume && end.lanes > 1 && settings.stream.is_none() {
+        bail!("the log has {} lanes: no number says where an export of it ended", end.lanes);
+    }
     let (mut output, after) = match &settings.output {
         None => (Output::Standard(std::io::stdout()), 0),
         Some(path) => open(path, settings.resume).with_context(|| path.display().to_string())?,
     };
-    let client = settings.target.client()?;
-    let total = total(&client, settings).await?.map(|last| last.saturating_sub(after));
-    let bar = progress(total)?;
+    let countable = end.lanes == 1 && settings.category.is_none();
+    let bar = progress(countable.then(|| end.last_sequence_number.saturating_sub(after)))?;
     let mut url = format!("{}/export", settings.url());
     if after > 0 {
         url.push_str(&format!("?after_sequence_number={after}"));
@@ -157,21 +161,20 @@ fn last_line(file: &mut File) -> anyhow::Result<(u64, u64)> {
     }
 }
 
-/// The last sequence number of a whole log; of less, nobody has counted.
-async fn total(client: &Client, settings: &Settings) -> anyhow::Result<Option<u64>> {
-    #[derive(Deserialize)]
-    struct Log {
-        lanes: u64,
-        last_sequence_number: u64,
-    }
+/// What is known of the log's end.
+#[derive(Deserialize)]
+struct End {
+    lanes: u64,
+    last_sequence_number: u64,
+}
+
+async fn end(client: &Client, settings: &Settings) -> anyhow::Result<End> {
     let response =
         client.get(settings.target.log_url()).send().await.context("asking the server")?;
     if response.status() != StatusCode::OK {
         return Err(problem(response).await);
     }
-    let log: Log = response.json().await?;
-    let countable = log.lanes == 1 && settings.category.is_none();
-    Ok(countable.then_some(log.last_sequence_number))
+    Ok(response.json().await?)
 }
 
 fn progress(total: Option<u64>) -> anyhow::Result<ProgressBar> {

@@ -21,7 +21,6 @@ pub(super) fn answer(
     request: &HeaderMap,
     tag: &str,
     lifetime: Lifetime,
-    public: bool,
     media_type: &'static str,
     body: String,
 ) -> Response {
@@ -30,10 +29,10 @@ pub(super) fn answer(
         .iter()
         .any(|value| value.to_str().is_ok_and(|value| value.trim() == "*" || lists(value, tag)));
     let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
-    let cache = match (lifetime, public) {
-        (Lifetime::Immutable, true) => "public, max-age=31536000, immutable",
-        (Lifetime::Immutable, false) => "private, max-age=31536000, immutable",
-        (Lifetime::Revalidate, _) => "no-cache",
+    // Public, because there is no authentication: `private` comes with it.
+    let cache = match lifetime {
+        Lifetime::Immutable => "public, max-age=31536000, immutable",
+        Lifetime::Revalidate => "no-cache",
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));

@@ -1,10 +1,6 @@
 //! Categories and streams: listed by name, and one by one.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, header},
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -196,9 +192,8 @@ pub(super) async fn get_category(
         Problem::new(Kind::CategoryNotFound, detail)
     })?;
     let tag = format!("\"{}\"", output.last_sequence_number);
-    let mut response = json_answer(&output);
-    response.headers_mut().extend(tag.parse().ok().map(|tag| (header::ETAG, tag)));
-    Ok(response)
+    let body = serde_json::to_string(&output).unwrap_or_default();
+    Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, "application/json", body))
 }
 
 /// List the streams of a category
@@ -253,6 +248,5 @@ pub(super) async fn get_stream(
     };
     let tag = format!("\"{}\"", entry.position);
     let body = serde_json::to_string(&StreamOutput::from(entry)).unwrap_or_default();
-    let json = "application/json";
-    Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, app.loopback_only, json, body))
+    Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, "application/json", body))
 }

@@ -1,8 +1,10 @@
 //! Conditions as requests state them, in headers and bodies, and as answers report them.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderMap, HeaderName, header};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
@@ -57,7 +59,7 @@ pub(super) struct MatchInput {
     names: Option<Vec<String>>,
     /// Top-level members of the metadata that must equal these scalars.
     #[schema(nullable = false, required = false, value_type = Object)]
-    metadata: Option<serde_json::Map<String, Value>>,
+    metadata: Option<BTreeMap<String, Box<RawValue>>>,
     /// Only events with a larger sequence number.
     #[schema(nullable = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     after: Option<i64>,
@@ -188,7 +190,7 @@ impl<'a> Conditions<'a> {
             "no_event_matching" => {
                 let matching =
                     input.no_event_matching.ok_or_else(|| Fault::at(&place, "is missing"))?;
-                Test::NoEventMatching(self.matching(matching, &place, target)?)
+                Test::NoEventMatching(self.matching(matching, &place, named.is_some(), target)?)
             }
             "not" => {
                 let child = input.not.ok_or_else(|| Fault::at(&place, "is missing"))?;
@@ -210,9 +212,14 @@ impl<'a> Conditions<'a> {
         &self,
         input: MatchInput,
         pointer: &str,
+        stream_named: bool,
         target: impl Fn() -> Result<StreamKey, Refused>,
     ) -> Result<Matching, Refused> {
         let source = match input.source {
+            Some(_) if stream_named => {
+                let detail = "goes without `stream` beside the operator";
+                return Err(Fault::at(&format!("{pointer}/source"), detail).into());
+            }
             Some(source) => source.source(&format!("{pointer}/source"))?,
             None => Source::Stream(target()?),
         };
@@ -234,14 +241,17 @@ impl<'a> Conditions<'a> {
             })?);
         }
         for (key, value) in input.metadata.unwrap_or_default() {
-            let scalar = match value {
-                Value::String(text) => Scalar::Text(text),
-                Value::Array(_) | Value::Object(_) => {
+            // Numbers are compared by their text, so they may not pass through a float.
+            let scalar = match value.get() {
+                text if text.starts_with('"') => {
+                    Scalar::Text(serde_json::from_str(text).unwrap_or_default())
+                }
+                text if text.starts_with(['[', '{']) => {
                     let mut place = format!("{pointer}/metadata/");
                     crate::model::json::escape_pointer(&key, &mut place);
                     return Err(Fault::at(&place, "expected a scalar").into());
                 }
-                scalar => Scalar::Literal(scalar.to_string()),
+                text => Scalar::Literal(text.to_owned()),
             };
             filter.metadata.push(MetadataMatch { key, any_of: vec![scalar] });
         }
@@ -396,7 +406,8 @@ pub fn parse_tags(text: &str, strong: bool) -> Option<Tags> {
         if weak && strong {
             tags.weak = true;
         } else if opaque.bytes().all(|b| b.is_ascii_digit()) {
-            tags.numbers.extend(opaque.parse::<i64>().ok());
+            // Tags are compared by their characters: "04" is none of ours.
+            tags.numbers.extend(opaque.parse::<i64>().ok().filter(|n| n.to_string() == opaque));
         }
     }
     found.then_some(tags)

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     model::{Cursor, Direction, INTEGER_MAX, Log, Page, Place, Scan, Source, StreamKey},
-    storage::{Span, scan},
+    storage::Span,
 };
 
 const JSON: &str = "application/json";
@@ -85,14 +85,23 @@ async fn read(
     if negotiate(&headers, &[MediaType::Json, MediaType::Ndjson])? == MediaType::Ndjson {
         return export::export(app, log, source, query).await;
     }
-    let (ask, wait) = query.scan(&app.limits);
+    let (mut ask, wait) = query.scan(&app.limits);
+    after_number(&source, &mut ask);
     let filter = std::mem::take(&mut query.filter_pairs);
     query.finish()?;
     let page = app.tails.page(&log, &source, &ask, wait.unwrap_or(Duration::ZERO)).await?;
     if page.high_water.is_none() && wait.is_none() {
         not_empty(&source)?;
     }
-    Ok(Reading { app: &app, log: &log, source: &source, ask: &ask, filter }.answer(&headers, &page))
+    Ok(Reading { log: &log, source: &source, ask: &ask, filter }.answer(&headers, &page))
+}
+
+/// Where numbers are sequence numbers anyway, `after_sequence_number` is `after`.
+pub(super) fn after_number(source: &Source, ask: &mut Scan) {
+    if let (Source::Log | Source::Category(_), Some(n)) = (source, ask.after_sequence_number) {
+        ask.after = Some(Cursor::Number(Place { n, check: None }));
+        ask.after_sequence_number = None;
+    }
 }
 
 /// A stream without events is not there; a log or a category is merely empty.
@@ -104,7 +113,6 @@ pub(super) fn not_empty(source: &Source) -> Result<(), Problem> {
 
 /// A page that was asked for.
 struct Reading<'a> {
-    app: &'a App,
     log: &'a Log,
     source: &'a Source,
     ask: &'a Scan,
@@ -131,9 +139,8 @@ impl Reading<'_> {
             let high_water = place.high_water.as_deref().unwrap_or("");
             (Lifetime::Revalidate, format!("W/\"{after}~{high_water}\""))
         };
-        let public = self.app.loopback_only;
         let body = write_page(page, &place);
-        let mut response = caching::answer(headers, &tag, lifetime, public, JSON, body);
+        let mut response = caching::answer(headers, &tag, lifetime, JSON, body);
         let link = links::link_header(place.next.as_deref(), place.previous.as_deref());
         if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
             response.headers_mut().insert(header::LINK, link);
@@ -143,9 +150,15 @@ impl Reading<'_> {
 
     fn url(&self, direction: Direction, bounds: [(&str, Option<&Cursor>); 2]) -> String {
         let mut parameters = self.filter.clone();
+        let backwards = direction == Direction::Backwards;
         parameters.push(("limit".to_owned(), self.ask.limit.to_string()));
-        if direction == Direction::Backwards {
+        if backwards {
             parameters.push(("direction".to_owned(), "backwards".to_owned()));
+        }
+        // Backwards it is the far bound; forwards the cursor has taken its place.
+        let far = self.ask.after_sequence_number;
+        if let Some(number) = far.filter(|_| direction == self.ask.direction && backwards) {
+            parameters.push(("after_sequence_number".to_owned(), number.to_string()));
         }
         for (name, cursor) in bounds {
             parameters.extend(cursor.map(|cursor| (name.to_owned(), cursor.to_string())));
@@ -249,26 +262,18 @@ async fn latest(
     negotiate(&headers, &[MediaType::Json])?;
     let filter = query.filter();
     query.finish()?;
-    let mut view = app.storage.events.view(&log).await?;
-    let event = scan::latest(view.as_mut(), &log, &source, &filter, &app.limits).await;
-    view.close().await;
-    let event = event?.ok_or_else(|| {
+    let event = app.tails.latest(&log, &source, &filter).await?.ok_or_else(|| {
         let all = not_empty(&source).err().filter(|_| filter.is_empty());
         all.unwrap_or_else(|| Problem::new(Kind::EventNotFound, "No event passes the filters."))
     })?;
-    Ok(one_event(&app, &headers, &event, Lifetime::Revalidate))
+    Ok(one_event(&headers, &event, Lifetime::Revalidate))
 }
 
-fn one_event(
-    app: &App,
-    headers: &HeaderMap,
-    event: &crate::model::Event,
-    lifetime: Lifetime,
-) -> Response {
+fn one_event(headers: &HeaderMap, event: &crate::model::Event, lifetime: Lifetime) -> Response {
     let mut body = String::with_capacity(event.bytes());
     write_event(&mut body, event);
     let tag = format!("\"{}\"", event.id);
-    caching::answer(headers, &tag, lifetime, app.loopback_only, JSON, body)
+    caching::answer(headers, &tag, lifetime, JSON, body)
 }
 
 /// Get an event by its id
@@ -282,8 +287,8 @@ pub(super) async fn get_event(
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    query.finish()?;
     negotiate(&headers, &[MediaType::Json])?;
+    query.finish()?;
     let id = Uuid::try_parse(&at.event_id).map_err(|_| {
         Problem::invalid(vec![Fault::parameter("event_id", "expected a UUID, or `latest`")])
     })?;
@@ -293,7 +298,7 @@ pub(super) async fn get_event(
     let event = found?.pop().ok_or_else(|| {
         Problem::new(Kind::EventNotFound, format!("No event of this log has the id {id}."))
     })?;
-    Ok(one_event(&app, &headers, &event, Lifetime::Immutable))
+    Ok(one_event(&headers, &event, Lifetime::Immutable))
 }
 
 /// Get an event by its position in a stream
@@ -308,8 +313,8 @@ pub(super) async fn get_stream_event(
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    query.finish()?;
     negotiate(&headers, &[MediaType::Json])?;
+    query.finish()?;
     let position: i64 =
         at.position.parse().ok().filter(|n| (0..=INTEGER_MAX).contains(n)).ok_or_else(|| {
             let detail = "expected a position from 0 to 9007199254740991, or `latest`";
@@ -322,6 +327,7 @@ pub(super) async fn get_stream_event(
         before: position + 1,
         direction: Direction::Forwards,
         limit: 1,
+        bytes: usize::MAX,
     };
     let mut view = app.storage.events.view(&at.log).await?;
     let found = view.rows(&span).await;
@@ -332,5 +338,5 @@ pub(super) async fn get_stream_event(
             format!("The stream has no event at position {position}."),
         )
     })?;
-    Ok(one_event(&app, &headers, &event, Lifetime::Immutable))
+    Ok(one_event(&headers, &event, Lifetime::Immutable))
 }

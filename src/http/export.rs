@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use super::{
     error::{Fault, Problem},
     event_json::write_event,
-    events::not_empty,
+    events::{after_number, not_empty},
     extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
     openapi::{CategoryPath, ExportQuery, LogPath, ReadFailures, StreamPath},
     query::Query,
@@ -91,6 +91,7 @@ pub(super) async fn export(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let mut ask = query.bounds(&app.limits);
+    after_number(&source, &mut ask);
     query.finish()?;
     if ask.before.is_some() {
         let fault = Fault::parameter("before", "an export goes to the end of the source");

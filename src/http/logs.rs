@@ -139,6 +139,7 @@ pub(super) async fn get_log(
     query.finish()?;
     negotiate(&headers, &[MediaType::Json])?;
     let output = output(&app.storage, &at.log).await?;
+    // What `If-Match` on its events compares. No 304 by it: the settings may change, and it does not.
     let tag = format!("\"{}\"", output.last_sequence_number);
     let mut response = json_answer(&output);
     response.headers_mut().extend(tag.parse().ok().map(|tag| (header::ETAG, tag)));
@@ -158,6 +159,7 @@ pub(super) async fn put_log(
     mut query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
+    negotiate(request.headers(), &[MediaType::Json])?;
     query.finish()?;
     let input = read_input(&app, request).await?;
     let lanes = lanes(&app, &name, &input).await?;
@@ -198,6 +200,11 @@ async fn lanes(app: &App, name: &LogName, input: &LogInput) -> Result<Option<Lan
     if input.lanes.is_some_and(|lanes| !(1..=LANES_MAX).contains(&lanes)) {
         return Err(refuse("/lanes", format!("expected 1 to {LANES_MAX}")));
     }
+    let existing = app.storage.logs.log(name).await?;
+    let ordering = match (&existing, input.lanes) {
+        (Some(log), Some(_)) => ordering.or(Some(log.lanes.ordering)),
+        _ => ordering,
+    };
     match (ordering, input.lanes) {
         (None, None) => Ok(None),
         (None | Some(Ordering::Log), Some(lanes)) if lanes != 1 => {
@@ -206,7 +213,6 @@ async fn lanes(app: &App, name: &LogName, input: &LogInput) -> Result<Option<Lan
         (None | Some(Ordering::Log), _) => Ok(Some(Lanes { ordering: Ordering::Log, count: 1 })),
         (Some(ordering), Some(count)) => Ok(Some(Lanes { ordering, count })),
         (Some(ordering), None) => {
-            let existing = app.storage.logs.log(name).await?;
             let same = existing.map(|log| log.lanes).filter(|lanes| lanes.ordering == ordering);
             Ok(Some(same.unwrap_or(Lanes { ordering, count: LANES_DEFAULT })))
         }

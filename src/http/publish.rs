@@ -15,9 +15,9 @@ use uuid::Uuid;
 use super::{
     body::{JsonBody, only_objects},
     conditions::{ConditionInput, Conditions},
-    error::{Fault, Kind, Problem, of_publish},
+    error::{Fault, Problem, of_publish},
     event_json::{self, StreamAckOutput, WritesAckOutput},
-    extract::{InCategory, InLog, InStream},
+    extract::{InCategory, InLog, InStream, MediaType, negotiate},
     links,
     openapi::{CategoryPath, LogPath, PublishHeaders, StreamPath},
     query::Query,
@@ -269,6 +269,7 @@ impl Request<'_> {
         writes: Vec<RawWrite>,
         condition: Option<ConditionInput>,
     ) -> Result<Response, Problem> {
+        negotiate(self.headers, &[MediaType::Json])?;
         self.count(&writes)?;
         let whole = prefers_representation(self.headers);
         let mut conditions = Conditions::new(self.log);
@@ -289,13 +290,13 @@ impl Request<'_> {
             let events = reader.events(write.events, &write.pointer)?;
             parsed.push(Write { stream, events });
         }
-        if self.log.require_condition && !of_the_whole && !all_judged {
-            let detail = "This log takes conditional publishes only: send If-Match, If-None-Match \
-                          or a condition.";
-            return Err(Problem::new(Kind::ConditionRequired, detail));
-        }
         let next_keyed_id = reader.next_keyed_id();
-        let publish = Publish { writes: parsed, conditions: conditions.list, next_keyed_id };
+        let publish = Publish {
+            writes: parsed,
+            conditions: conditions.list,
+            guarded: of_the_whole || all_judged,
+            next_keyed_id,
+        };
         let ack = self.app.publisher.publish(self.log, publish).await;
         let ack = ack.map_err(|error| of_publish(error, self.log, self.one_stream))?;
         self.answer(&ack, whole)

@@ -208,6 +208,10 @@ pub fn of_publish(error: PublishError, log: &crate::model::Log, one_stream: bool
             Kind::IdempotencyKeyReused,
             "Other events are stored under this Idempotency-Key. Nothing was written.",
         ),
+        Refusal::ConditionRequired => Problem::new(
+            Kind::ConditionRequired,
+            "This log takes conditional publishes only: send If-Match, If-None-Match or a condition.",
+        ),
         Refusal::ConditionTooBroad { pointer } => {
             let mut problem = Problem::new(
                 Kind::ConditionTooBroad,

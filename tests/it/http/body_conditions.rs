@@ -248,3 +248,29 @@ async fn a_log_may_require_conditions() {
     server.put(log, &json!({"require_condition": false})).await.expect(200);
     server.post(&stream, &bare).await.expect(201);
 }
+
+#[tokio::test]
+async fn numbers_of_metadata_are_compared_by_their_text() {
+    let server = Server::start().await;
+    for number in ["1.10", "1e2", "12345678901234567890123", "-0"] {
+        let stream = format!("/v1/logs/default/categories/n/streams/{number}/events");
+        let event = format!(r#"{{"events":[{{"name":"e","metadata":{{"n":{number}}}}}]}}"#);
+        server.posting(&stream).raw(event).send().await.expect(201);
+        let guarded = format!(
+            r#"{{"events":[{{"name":"e"}}],"condition":{{"no_event_matching":{{"metadata":{{"n":{number}}}}}}}}}"#
+        );
+        let answer = server.posting(&stream).raw(guarded).send().await;
+        answer.problem(409, "write-condition-failed");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_beside_a_source_is_refused() {
+    let server = joe().await;
+    let condition = json!({
+        "no_event_matching": {"source": {"log": true}},
+        "stream": {"category": "profiles", "stream": "joe"}
+    });
+    let pointer = "#/condition/no_event_matching/source";
+    publish(&server, &condition).await.fault(422, "invalid-request", pointer);
+}

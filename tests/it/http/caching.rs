@@ -85,5 +85,23 @@ async fn where_hosts_are_not_checked_only_the_client_itself_keeps_pages() {
     let server = Setup { loopback_only: false, ..Setup::memory() }.start().await;
     server.fill(JOE, 2).await;
     let page = server.get(&format!("{JOE}/events?limit=1")).await.expect(200);
-    assert_eq!(page.header("cache-control"), "private, max-age=31536000, immutable");
+    assert_eq!(page.header("cache-control"), "public, max-age=31536000, immutable");
+}
+
+#[tokio::test]
+async fn a_category_is_revalidated_and_a_log_is_given_whole() {
+    let server = Server::start().await;
+    server.fill(JOE, 1).await;
+    let path = "/v1/logs/default/categories/profiles";
+    let tag = server.get(path).await.expect(200).header("etag").to_owned();
+    let again = || server.getting(path).header("if-none-match", &tag);
+    again().send().await.expect(304);
+    server.fill(JOE, 1).await;
+    again().send().await.expect(200);
+
+    let log = "/v1/logs/default";
+    let tag = server.get(log).await.header("etag").to_owned();
+    server.put(log, &serde_json::json!({"require_condition": true})).await.expect(200);
+    let call = server.getting(log).header("if-none-match", &tag);
+    assert_eq!(call.send().await.expect(200).json()["require_condition"], true);
 }

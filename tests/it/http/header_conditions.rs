@@ -136,3 +136,11 @@ async fn on_a_log_and_a_category_the_tag_is_the_last_sequence_number() {
     let empty = "/v1/logs/default/categories/empty";
     publish(&server, empty, "if-match", "*").await.problem(412, "write-condition-failed");
 }
+
+#[tokio::test]
+async fn tags_are_compared_by_their_characters() {
+    let server = Server::start().await;
+    server.fill(JOE, 1).await;
+    publish(&server, JOE, "if-match", "\"00\"").await.problem(412, "write-condition-failed");
+    publish(&server, JOE, "if-match", "\"0\"").await.expect(201);
+}

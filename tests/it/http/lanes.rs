@@ -118,3 +118,11 @@ async fn sequence_numbers_are_unique_across_lanes() {
     let log = server.get(LOG).await.expect(200).json();
     assert!(numbers.contains(&log["last_sequence_number"].as_i64().unwrap()));
 }
+
+#[tokio::test]
+async fn lanes_are_held_against_those_of_the_log_that_exists() {
+    let server = Server::start().await;
+    server.put(LOG, &json!({"ordering": "category", "lanes": 4})).await.expect(201);
+    server.put(LOG, &json!({"lanes": 4})).await.expect(200);
+    server.put(LOG, &json!({"lanes": 5})).await.problem(409, "log-settings-conflict");
+}

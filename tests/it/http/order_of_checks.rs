@@ -48,3 +48,29 @@ async fn a_replay_is_answered_before_its_conditions_are_judged() {
     let call = server.posting(&path).header("if-none-match", "*").json(&other);
     call.send().await.problem(409, "event-id-conflict");
 }
+
+/// Idempotence is for ever: a rule that came later does not stand against what is stored.
+#[tokio::test]
+async fn a_replay_is_known_before_a_condition_is_required() {
+    let server = Server::start().await;
+    let id = "0197a1c5-e7d2-7c3e-9f10-2b6f0a4d8e71";
+    let body = json!({"events": [{"name": "e", "id": id}]});
+    let path = format!("{JOE}/events");
+    server.post(&path, &body).await.expect(201);
+    server.put("/v1/logs/default", &json!({"require_condition": true})).await.expect(200);
+    assert_eq!(server.post(&path, &body).await.expect(200).json()["replayed"], true);
+    let other = json!({"events": [{"name": "e"}]});
+    server.post(&path, &other).await.problem(428, "condition-required");
+}
+
+#[tokio::test]
+async fn what_is_acceptable_is_judged_on_writes_and_single_events_too() {
+    let server = Server::start().await;
+    let call = server.posting(&format!("{JOE}/events")).header("accept", "text/csv");
+    call.json(&json!({"events": [{"name": "e"}]})).send().await.problem(406, "not-acceptable");
+    assert_eq!(server.written().await, 0);
+    for path in ["/events/0?nonsense=1", "/events/latest?nonsense=1", "/events?nonsense=1"] {
+        let call = server.getting(&format!("{JOE}{path}")).header("accept", "text/csv");
+        call.send().await.problem(406, "not-acceptable");
+    }
+}

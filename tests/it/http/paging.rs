@@ -214,3 +214,42 @@ async fn a_cursor_whose_event_is_gone_is_a_diverged_history() {
         assert!(problem["high_water"].as_str().unwrap().starts_with(end), "{problem}");
     }
 }
+
+/// The far bound stays through all pages, and the way back begins just before it.
+#[tokio::test]
+async fn a_bound_by_sequence_number_holds_on_every_page() {
+    let server = filled().await;
+    for (source, _) in SOURCES {
+        let all = server.get(&format!("{source}/events?limit=1000")).await.expect(200).json();
+        let number = |event: &Value| event["sequence_number"].as_i64().unwrap();
+        let (before, after): (Vec<Value>, Vec<Value>) =
+            all["events"].as_array().unwrap().iter().cloned().partition(|event| number(event) <= 5);
+        for direction in ["forwards", "backwards"] {
+            let query = format!("after_sequence_number=5&direction={direction}&limit=2");
+            let first = format!("{source}/events?{query}");
+            let pages = walk::pages(&server, &first, Links::Body, true).await;
+            let mut walked = walk::events(&pages);
+            if direction == "backwards" {
+                walked.reverse();
+            }
+            assert_eq!(walked, after, "{first}");
+        }
+        let page = server.get(&format!("{source}/events?after_sequence_number=5&limit=2")).await;
+        let back = page.json()["page"]["previous"].as_str().unwrap().to_owned();
+        let back = server.get(&back.replace("limit=2", "limit=100")).await.expect(200).json();
+        let mut earlier = back["events"].as_array().unwrap().clone();
+        earlier.reverse();
+        assert_eq!(earlier, before, "{source}");
+    }
+}
+
+/// A stream that ends before the number: what comes meanwhile with a smaller one is not given.
+#[tokio::test]
+async fn a_bound_beyond_the_end_of_a_stream_is_kept() {
+    let server = filled().await;
+    let url = format!("{JOE}/events?after_sequence_number=100");
+    let page = server.get(&url).await.expect(200).json();
+    assert_eq!((&page["page"]["after"], &page["events"]), (&Value::Null, &json!([])));
+    server.fill(JOE, 1).await;
+    assert_eq!(server.get(&url).await.expect(200).json()["events"], json!([]));
+}
