@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use everlog::{
-    model::{Event, Scan, Source},
+    model::{Event, Filter, Scan, Source},
     storage::{
         Storage, StorageError,
         postgres::{self, Connections, PostgresStore},
@@ -161,4 +161,35 @@ async fn a_reader_of_everlog_cannot_skip_what_commits_late() {
     assert_eq!((slow.sequence_number, fast.sequence_number), (1, 2));
     let ask = Scan { after: page.cursor, ..Scan::first(10) };
     assert_eq!(store.scan(&log, &Source::Log, &ask).await.events, [slow, fast]);
+}
+
+/// Clients go away at any moment, also while their view begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_dropped_while_it_begins_leaves_no_reader_in_the_past() {
+    let store = crate::support::postgres::open().await;
+    let (log, stream) = (store.log().await, random::stream());
+    let filter = Filter::default();
+    // Each round it is dropped a little later, and some rounds more once it was too late.
+    let (mut polls, mut late) = (0, 0);
+    while late < 20 {
+        let mut begin = store.storage.events.view(&log);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut begun = false;
+        for _ in 0..polls {
+            begun = begun || begin.as_mut().poll(&mut context).is_ready();
+            if begun {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(begin);
+        // A connection that is left in a transaction takes its snapshot here.
+        let named = store.storage.logs.log(&log.name).await.expect("the store answers");
+        assert_eq!(named.as_ref(), Some(&log));
+        let written = store.fill(&log, &stream, 1).await;
+        let latest = store.latest(&log, &Source::Log, &filter).await;
+        assert_eq!(latest.as_ref(), written.last(), "dropped after {polls} polls");
+        late += i32::from(begun);
+        polls = if begun { 0 } else { polls + 1 };
+    }
 }
