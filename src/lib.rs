@@ -1,3 +1,4 @@
+//! The event store you can use with curl: its map, then its rooms.
 #![doc = include_str!("ARCHITECTURE.md")]
 
 // In reading order: the words,
