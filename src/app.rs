@@ -5,7 +5,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -14,7 +13,10 @@ use crate::{
         tail::{Tails, Wakeups},
         tasks::Tasks,
     },
-    http::{self, App},
+    http::{
+        self, App,
+        connections::{self, Patience},
+    },
     model::{Clock, Limits, LogName, LogSettings},
     storage::Storage,
 };
@@ -29,6 +31,7 @@ pub const DEFAULT_LOG: &str = "default";
 #[derive(Debug)]
 pub struct Service {
     app: App,
+    patience: Patience,
 }
 
 impl Service {
@@ -55,29 +58,37 @@ impl Service {
             let cause = problem.cause.map_or_else(String::new, |cause| format!(": {cause}"));
             anyhow::anyhow!("cannot create the default log{cause}")
         })?;
-        Ok(Self { app })
+        Ok(Self { app, patience: Patience::default() })
+    }
+
+    /// With another patience for connections.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Serves until `shutdown` resolves, then finishes what is under way.
     pub async fn run(
         self,
         listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
+        shutdown: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
         let (tasks, storage) = (self.app.tasks.clone(), self.app.storage.clone());
         let stopping = tasks.clone();
-        let serve =
-            axum::serve(listener, http::router(self.app)).with_graceful_shutdown(async move {
-                shutdown.await;
-                tracing::info!("shutting down");
-                stopping.stop();
-            });
+        let (patience, connections_max) = (self.patience, self.app.limits.connections);
+        let router = http::router(self.app);
+        let stop = async move {
+            shutdown.await;
+            tracing::info!("shutting down");
+            stopping.stop();
+        };
+        let serve = connections::serve(listener, router, connections_max, patience, stop);
         let grace = async {
             tasks.stopped().await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            served = async { serve.await } => served.context("serving")?,
+            () = serve => {}
             () = grace => tracing::warn!("some connections did not end in time"),
         }
         if tokio::time::timeout(GRACE, tasks.finished()).await.is_err() {

@@ -13,6 +13,9 @@ use crate::{
     app::Service, config::ServeSettings, engine::clock::SystemClock, storage::open, telemetry,
 };
 
+/// Open files besides the clients' connections.
+const FILES_BESIDES: u64 = 100;
+
 pub(super) async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     settings.check().map_err(anyhow::Error::msg)?;
     telemetry::start(&settings.log, settings.log_format)?;
@@ -28,6 +31,14 @@ pub(super) async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
     })?;
+    // A connection is a file descriptor; the system's usual soft limit is 1,024.
+    let files = rlimit::increase_nofile_limit(u64::MAX)?;
+    if files < u64::try_from(settings.connections_max)? + FILES_BESIDES {
+        tracing::warn!(
+            files,
+            "fewer files may be open than --connections-max asks for (ulimit -n)"
+        );
+    }
     // Whoever reads the welcome may send a signal at once.
     let stopped = stopped()?;
     welcome(&format!("http://{}", listener.local_addr()?), &stored)?;

@@ -12,7 +12,11 @@ use super::{
     error::{Fault, Kind, Problem},
     state::App,
 };
-use crate::model::{json::escape_pointer, json_scan};
+use crate::model::{
+    json::escape_pointer,
+    json_scan::{self, FaultKind},
+    limits::JSON_DEPTH_MAX,
+};
 
 /// Has types read from objects alone: what `Deserialize` derives takes arrays too, by position.
 /// The types derive theirs with `#[serde(remote = "Self")]`.
@@ -64,7 +68,12 @@ impl FromRequest<App> for JsonBody {
             let detail = format!("Compressed bodies are not read (Content-Encoding: {coding}).");
             return Err(Problem::new(Kind::UnsupportedMediaType, detail));
         }
-        read(request.into_body(), app.limits.request_bytes).await.map(Self)
+        let bytes_max = app.limits.request_bytes;
+        let stated = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+        if stated.is_some_and(|length| length > bytes_max) {
+            return Err(too_large(bytes_max));
+        }
+        read(request.into_body(), bytes_max).await.map(Self)
     }
 }
 
@@ -81,28 +90,37 @@ async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
             }
         })?;
         if text.len() + chunk.len() > bytes_max {
-            let detail = format!("The body is larger than {bytes_max} bytes.");
-            return Err(Problem::too_large("request_bytes", bytes_max, detail));
+            return Err(too_large(bytes_max));
         }
         text.extend_from_slice(&chunk);
     }
     Ok(text.into())
 }
 
+fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("The body is larger than {bytes_max} bytes.");
+    Problem::too_large("request_bytes", bytes_max, detail)
+}
+
 impl JsonBody {
-    /// Parses the body, in which values are nested at most so deep.
-    pub(super) fn parse<T: DeserializeOwned>(&self, depth_max: usize) -> Result<T, Problem> {
-        let text =
-            json_scan::check(&self.0, depth_max).map_err(|fault| of_scan(&self.0, &fault))?;
+    /// Parses the body, in which values are nested at most [`JSON_DEPTH_MAX`] deep
+    /// below its own `levels`.
+    pub(super) fn parse<T: DeserializeOwned>(&self, levels: usize) -> Result<T, Problem> {
+        let text = json_scan::check(&self.0, JSON_DEPTH_MAX + levels)
+            .map_err(|fault| of_scan(&self.0, &fault, levels))?;
         serde_json::from_str(text).map_err(|error| of_parse::<T>(text, &error))
     }
 }
 
-fn of_scan(text: &[u8], fault: &json_scan::Fault) -> Problem {
+fn of_scan(text: &[u8], fault: &json_scan::Fault, levels: usize) -> Problem {
     let before = text.get(..fault.offset).unwrap_or(text);
     let line = before.split(|byte| *byte == b'\n').count();
     let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
-    let detail = format!("{} (byte {}, line {line}, column {column})", fault.kind, fault.offset);
+    let kind = match fault.kind {
+        FaultKind::Depth(depth) => FaultKind::Depth(depth - levels),
+        other => other,
+    };
+    let detail = format!("{kind} (byte {}, line {line}, column {column})", fault.offset);
     let found = Fault::at(&fault.pointer, detail);
     if fault.kind.malformed() { Problem::malformed(found) } else { Problem::invalid(vec![found]) }
 }

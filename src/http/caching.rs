@@ -6,6 +6,8 @@ use axum::{
     response::Response,
 };
 
+use crate::storage::Health;
+
 /// How long an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
@@ -13,6 +15,14 @@ pub(super) enum Lifetime {
     Immutable,
     /// Ask again, with the tag.
     Revalidate,
+}
+
+impl Lifetime {
+    /// That of what never changes, in this store: another memory may hold other events.
+    #[must_use]
+    pub(super) fn of_unchanging(store: &dyn Health) -> Self {
+        if store.outlives_process() { Self::Immutable } else { Self::Revalidate }
+    }
 }
 
 /// An answer to a GET with its tag; 304 if the client has it.

@@ -146,7 +146,8 @@ impl<'a> Conditions<'a> {
         let condition = self.compile(input, pointer, stream).map_err(|fault| match fault {
             Refused::Fault(fault) => Problem::invalid(vec![fault]),
             Refused::TooMany => {
-                let detail = format!("A publish takes at most {CONDITIONS_MAX} conditions.");
+                let detail = format!("A publish takes at most {CONDITIONS_MAX} conditions; each all_of, any_of and not \
+                     counts as one.");
                 Problem::too_large("conditions", CONDITIONS_MAX, detail)
             }
         })?;
@@ -369,7 +370,7 @@ pub(super) fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags
 /// Reads `*` or a list of tags. Where they compare strongly, a weak one never matches.
 #[must_use]
 pub fn parse_tags(text: &str, strong: bool) -> Option<Tags> {
-    let mut tags = Tags { any: false, numbers: Vec::new(), weak: false };
+    let mut tags = Tags { any: false, numbers: Vec::new(), others: Vec::new(), weak: false };
     let mut rest = text.trim();
     if rest == "*" {
         tags.any = true;
@@ -403,11 +404,15 @@ pub fn parse_tags(text: &str, strong: bool) -> Option<Tags> {
             return None;
         }
         found = true;
-        if weak && strong {
-            tags.weak = true;
-        } else if opaque.bytes().all(|b| b.is_ascii_digit()) {
-            // Tags are compared by their characters: "04" is none of ours.
-            tags.numbers.extend(opaque.parse::<i64>().ok().filter(|n| n.to_string() == opaque));
+        // Tags are compared by their characters: "04" is none of ours.
+        let number = opaque.parse::<i64>().ok().filter(|n| *n >= 0 && n.to_string() == opaque);
+        match number {
+            _ if weak && strong => {
+                tags.weak = true;
+                tags.others.push(format!("W/\"{opaque}\""));
+            }
+            Some(number) => tags.numbers.push(number),
+            None => tags.others.push(opaque.to_owned()),
         }
     }
     found.then_some(tags)

@@ -11,7 +11,8 @@ use axum::{
 use tracing::Instrument;
 
 use super::{
-    error::{Kind, Problem, Unwritten},
+    error::{Fault, Kind, Problem, Unwritten},
+    extract::accepts_a_coding,
     state::App,
 };
 use crate::engine::ids;
@@ -38,11 +39,10 @@ pub(super) async fn envelope(State(app): State<App>, request: Request, next: Nex
     let span = tracing::info_span!("request", id, %method, path);
     let started = tokio::time::Instant::now();
     let answer = async {
-        if app.loopback_only && !is_loopback(&request) {
-            let detail = "This server is open to this machine only: use localhost or 127.0.0.1.";
-            return Problem::new(Kind::HostNotAllowed, detail).into_response();
+        match judge(&app, &request) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
         }
-        next.run(request).await
     };
     let response = answer.instrument(span.clone()).await;
     let mut response = span.in_scope(|| written(response, &method, &id));
@@ -55,10 +55,28 @@ pub(super) async fn envelope(State(app): State<App>, request: Request, next: Nex
     response
 }
 
-/// Only names that no web page can point elsewhere (DNS rebinding).
+/// What is judged of every request before anything is done.
+fn judge(app: &App, request: &Request) -> Result<(), Problem> {
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        let fault = Fault::header(&header::HOST, "may stand only once");
+        return Err(Problem::malformed(fault));
+    }
+    if app.loopback_only && !is_loopback(request) {
+        let detail = "This server is open to this machine only: use localhost or 127.0.0.1.";
+        return Err(Problem::new(Kind::HostNotAllowed, detail));
+    }
+    if !accepts_a_coding(request.headers()) {
+        let detail = "Accept-Encoding refuses all of zstd, br, gzip and identity.";
+        return Err(Problem::new(Kind::NotAcceptable, detail));
+    }
+    Ok(())
+}
+
+/// Only names that no web page can point elsewhere (DNS rebinding). A target in absolute form counts
+/// before the header (RFC 9112 §3.2.2).
 fn is_loopback(request: &Request) -> bool {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
+    let host = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(Authority::as_str).or_else(host);
     let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else {
         return false;
     };
@@ -88,7 +106,9 @@ fn written(mut response: Response, method: &Method, id: &str) -> Response {
     let json = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().remove(header::CONTENT_LENGTH);
+    for described in [header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        response.headers_mut().remove(described);
+    }
     *response.body_mut() = Body::from(problem.json(id));
     response
 }

@@ -63,7 +63,8 @@ pub(super) struct PlaceOutput {
     /// The next page; null when nothing further existed. Then poll with `after`.
     #[schema(required)]
     pub next: Option<String>,
-    /// The page before this one, read the other way; null at the edge of the source.
+    /// The page before this one, read the other way; null at the edge of the source, and of a page
+    /// with a bound at its far end (`before` forwards, `after` backwards).
     #[schema(required)]
     pub previous: Option<String>,
     /// The cursor past everything examined: the next `after` (read backwards: the next `before`).

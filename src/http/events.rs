@@ -93,7 +93,8 @@ async fn read(
     if page.high_water.is_none() && wait.is_none() {
         not_empty(&source)?;
     }
-    Ok(Reading { log: &log, source: &source, ask: &ask, filter }.answer(&headers, &page))
+    let closed = Lifetime::of_unchanging(app.storage.health.as_ref());
+    Ok(Reading { log: &log, source: &source, ask: &ask, filter, closed }.answer(&headers, &page))
 }
 
 /// Where numbers are sequence numbers anyway, `after_sequence_number` is `after`.
@@ -117,6 +118,8 @@ struct Reading<'a> {
     source: &'a Source,
     ask: &'a Scan,
     filter: Vec<(String, String)>,
+    /// How long a page holds that nothing can be added to.
+    closed: Lifetime,
 }
 
 impl Reading<'_> {
@@ -134,7 +137,7 @@ impl Reading<'_> {
         let forwards = self.ask.direction == Direction::Forwards;
         // Whatever is written later, a page that ended before the head stays what it is.
         let (lifetime, tag) = if one_number && forwards && !page.at_end {
-            (Lifetime::Immutable, format!("W/\"{after}\""))
+            (self.closed, format!("W/\"{after}\""))
         } else {
             let high_water = place.high_water.as_deref().unwrap_or("");
             (Lifetime::Revalidate, format!("W/\"{after}~{high_water}\""))
@@ -175,9 +178,13 @@ impl Reading<'_> {
         Some(self.url(self.ask.direction, bounds))
     }
 
-    /// What stands on the other side of where this page began.
+    /// What stands on the other side of where this page began, read the other way. A window has two
+    /// bounds, and this link has no room for the far one: there is none then.
     fn previous(&self, page: &Page) -> Option<String> {
+        let (after, before) = (self.ask.after.is_some(), self.ask.before.is_some());
         match self.ask.direction {
+            Direction::Forwards if before => None,
+            Direction::Backwards if after || self.ask.after_sequence_number.is_some() => None,
             Direction::Forwards => {
                 let first = page.events.first().map(|event| event.position);
                 let skipped = self.ask.after_sequence_number.and(first).filter(|p| *p > 0);
@@ -298,7 +305,7 @@ pub(super) async fn get_event(
     let event = found?.pop().ok_or_else(|| {
         Problem::new(Kind::EventNotFound, format!("No event of this log has the id {id}."))
     })?;
-    Ok(one_event(&headers, &event, Lifetime::Immutable))
+    Ok(one_event(&headers, &event, Lifetime::of_unchanging(app.storage.health.as_ref())))
 }
 
 /// Get an event by its position in a stream
@@ -338,5 +345,5 @@ pub(super) async fn get_stream_event(
             format!("The stream has no event at position {position}."),
         )
     })?;
-    Ok(one_event(&headers, &event, Lifetime::Immutable))
+    Ok(one_event(&headers, &event, Lifetime::of_unchanging(app.storage.health.as_ref())))
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, header, request::Parts},
 };
 
 use super::{
@@ -16,6 +16,9 @@ struct Raw(Vec<(String, String)>);
 
 impl Raw {
     async fn of(parts: &mut Parts) -> Result<Self, Problem> {
+        if let Some(wrong) = not_encoded(parts.uri.path()) {
+            return Err(Problem::malformed(Fault::parameter("path", wrong)));
+        }
         let parameters = RawPathParams::from_request_parts(parts, &()).await.map_err(|error| {
             Problem::malformed(Fault::parameter("path", format!("cannot be decoded: {error}")))
         })?;
@@ -38,6 +41,14 @@ impl Raw {
             Problem::new(Kind::LogNotFound, detail)
         })
     }
+}
+
+/// What is wrong with a text in which a percent sign stands before other than two hex digits
+/// (RFC 3986 §2.1).
+pub(super) fn not_encoded(text: &str) -> Option<String> {
+    let hex = |text: &str| text.len() >= 2 && text.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    let wrong: String = text.split('%').skip(1).find(|rest| !hex(rest))?.chars().take(2).collect();
+    Some(format!("`%{wrong}` is no percent-encoded byte; a % itself is sent as %25"))
 }
 
 /// The name of a log, which need not exist.
@@ -128,6 +139,9 @@ impl Sourced for InStream {
     }
 }
 
+/// The codings that answers may have; see the compression layer in `mod.rs`.
+const CODINGS: [&str; 4] = ["zstd", "br", "gzip", "identity"];
+
 /// A media type in which events are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaType {
@@ -144,16 +158,16 @@ impl MediaType {
     }
 }
 
+/// The ranges that a header lists, with their parameters.
+fn ranges<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let ranges = values.flat_map(|value| value.split(',')).map(str::trim);
+    ranges.filter(|range| !range.is_empty()).collect()
+}
+
 /// The best of what is offered, in the order of preference, by `Accept` (RFC 9110 §12.5.1).
 pub fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Result<MediaType, Problem> {
-    let accept: Vec<&str> = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|range| !range.is_empty())
-        .collect();
+    let accept = ranges(headers, &header::ACCEPT);
     let best = offered
         .iter()
         .map(|media_type| (*media_type, quality(&accept, media_type.essence())))
@@ -167,6 +181,18 @@ pub fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Result<MediaType
     })
 }
 
+/// Whether an answer can be sent in one of the codings that the client accepts, none counted as one
+/// (RFC 9110 §12.5.3).
+pub(super) fn accepts_a_coding(headers: &HeaderMap) -> bool {
+    let accept = ranges(headers, &header::ACCEPT_ENCODING);
+    // What is not listed is refused, but for identity.
+    let names_identity = accept.iter().any(|range| {
+        let name = range.split(';').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case("identity") || name == "*"
+    });
+    !names_identity || CODINGS.into_iter().any(|coding| quality(&accept, coding) > 0)
+}
+
 /// The quality of a type in thousandths: that of the most specific range that matches it.
 fn quality(accept: &[&str], essence: &str) -> u32 {
     if accept.is_empty() {
@@ -177,6 +203,7 @@ fn quality(accept: &[&str], essence: &str) -> u32 {
         _ if range.eq_ignore_ascii_case(essence) => Some(2),
         Some((r, "*")) if r.eq_ignore_ascii_case(main) => Some(1),
         Some(("*", "*")) => Some(0),
+        None if range == "*" => Some(0),
         _ => None,
     };
     let weight = |parameters: &str| {
@@ -195,6 +222,23 @@ fn quality(accept: &[&str], essence: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_coding_is_acceptable_unless_all_are_refused() {
+        let accepts = |accept: &str| {
+            let headers = [(header::ACCEPT_ENCODING, accept.parse().unwrap())];
+            accepts_a_coding(&headers.into_iter().collect())
+        };
+        assert!(accepts_a_coding(&HeaderMap::new()));
+        for text in
+            ["", "gzip", "deflate", "*", "identity;q=0, *", "*;q=0, gzip", "GZIP;q=0.1,*;q=0"]
+        {
+            assert!(accepts(text), "{text}");
+        }
+        for text in ["identity;q=0", "*;q=0", "identity;q=0, deflate", "br;q=0, identity;q=0.0"] {
+            assert!(!accepts(text), "{text}");
+        }
+    }
 
     #[test]
     fn the_most_specific_range_decides() {

@@ -189,7 +189,7 @@ async fn read_input(app: &App, request: Request) -> Result<LogInput, Problem> {
     if request.body().is_end_stream() {
         return Ok(LogInput::default());
     }
-    JsonBody::from_request(request, app).await?.parse(crate::model::limits::JSON_DEPTH_MAX)
+    JsonBody::from_request(request, app).await?.parse(0)
 }
 
 async fn lanes(app: &App, name: &LogName, input: &LogInput) -> Result<Option<Lanes>, Problem> {

@@ -5,6 +5,7 @@ mod body;
 mod caching;
 mod catalogue;
 mod conditions;
+pub mod connections;
 mod envelope;
 pub mod error;
 mod event_json;
@@ -86,7 +87,7 @@ pub fn router(app: App) -> Router {
         .fallback(envelope::no_route)
         .layer(RequestBodyDeadlineLayer::new(BODY_DEADLINE))
         .layer(CatchPanicLayer::custom(envelope::of_panic))
-        .layer(middleware::from_fn_with_state(app.clone(), envelope::envelope))
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), envelope::envelope))
         .with_state(app)
 }

@@ -27,7 +27,7 @@ use crate::{
     engine::ids,
     model::{
         CategoryName, Log, NewEvent, Publish, RawJson, Source, StreamKey, Timestamp, Write,
-        limits::{IDEMPOTENCY_KEY_BYTES_MAX, JSON_DEPTH_MAX, PUBLISH_STREAMS_MAX},
+        limits::{IDEMPOTENCY_KEY_BYTES_MAX, PUBLISH_STREAMS_MAX},
     },
 };
 
@@ -177,7 +177,7 @@ pub(super) async fn publish_to_stream(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let input: StreamInput = body.parse(JSON_DEPTH_MAX + 3)?;
+    let input: StreamInput = body.parse(3)?;
     let source = Source::Stream(at.key.clone());
     let write = RawWrite {
         pointer: String::new(),
@@ -209,7 +209,7 @@ pub(super) async fn publish_to_category(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let input: CategoryInput = body.parse(JSON_DEPTH_MAX + 5)?;
+    let input: CategoryInput = body.parse(5)?;
     let raw = |(i, write): (usize, CategoryWriteInput)| RawWrite {
         pointer: format!("/writes/{i}"),
         category: Ok(at.category.clone()),
@@ -241,7 +241,7 @@ pub(super) async fn publish_to_log(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let input: LogInput = body.parse(JSON_DEPTH_MAX + 5)?;
+    let input: LogInput = body.parse(5)?;
     let raw = |(i, write): (usize, LogWriteInput)| RawWrite {
         pointer: format!("/writes/{i}"),
         category: write.category.try_into().map_err(|f: crate::model::NameFault| f.to_string()),
@@ -410,16 +410,17 @@ impl<'a> EventReader<'a> {
         let refuse = |member: &str, detail: String| {
             Problem::invalid(vec![Fault::at(&format!("{pointer}/{member}"), detail)])
         };
-        let raw = |value: Option<Box<RawValue>>| {
-            value.map_or_else(RawJson::null, |value| RawJson::checked(value.get()))
-        };
-        let (payload, metadata) = (raw(input.payload), raw(input.metadata));
-        let bytes = payload.as_str().len() + metadata.as_str().len();
+        let sent = [&input.payload, &input.metadata].into_iter().flatten();
+        let bytes = sent.map(|value| value.get().len()).sum::<usize>();
         if bytes > self.event_bytes_max {
             let max = self.event_bytes_max;
             let detail = format!("Payload and metadata of #{pointer} have {bytes} bytes of {max}.");
             return Err(Problem::too_large("event_bytes", max, detail));
         }
+        let raw = |value: Option<Box<RawValue>>| {
+            value.map_or_else(RawJson::null, |value| RawJson::checked(value.get()))
+        };
+        let (payload, metadata) = (raw(input.payload), raw(input.metadata));
         let name = input.name.try_into();
         let name =
             name.map_err(|fault: crate::model::NameFault| refuse("name", fault.to_string()))?;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::error::{Fault, Problem};
+use super::{
+    error::{Fault, Problem},
+    extract::not_encoded,
+};
 use crate::model::{
     Cursor, Direction, Filter, INTEGER_MAX, Limits, MetadataMatch, Scalar, Scan, TimeRange,
     Timestamp,
@@ -38,6 +41,9 @@ impl<S: Sync> FromRequestParts<S> for Query {
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if let Some(wrong) = not_encoded(pair) {
+                return Err(Problem::malformed(Fault::parameter(key, wrong)));
+            }
             match (decode(key), decode(value)) {
                 (Ok(key), Ok(value)) => pairs.push((key, value)),
                 _ => {

@@ -22,8 +22,10 @@ pub enum At {
 pub struct Tags {
     /// `*`
     pub any: bool,
-    /// The tags that are numbers, of those that may match; others never match.
+    /// The tags that are numbers, of those that may match.
     pub numbers: Vec<i64>,
+    /// The others as they were sent, which never match.
+    pub others: Vec<String>,
     /// A weak tag stood in an `If-Match`, which compares strongly.
     pub weak: bool,
 }
@@ -221,10 +223,14 @@ impl Condition {
 
     /// The operator's operand, as a request would state it.
     fn operand(&self) -> Value {
-        let tags = |tags: &Tags| match tags.numbers.as_slice() {
+        let tags = |tags: &Tags| match (tags.numbers.as_slice(), tags.others.as_slice()) {
             _ if tags.any => json!("*"),
-            [number] => json!(number),
-            numbers => json!(numbers),
+            ([number], []) => json!(number),
+            ([], [other]) => json!(other),
+            (numbers, others) => {
+                let numbers = numbers.iter().map(|number| json!(number));
+                numbers.chain(others.iter().map(|other| json!(other))).collect()
+            }
         };
         let child = |child: &Self| json!({ child.operator(): child.operand() });
         match &self.test {

@@ -67,6 +67,11 @@ impl std::str::FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimeFault> {
         shape(text.as_bytes())?;
         let instant = DateTime::parse_from_rfc3339(text).map_err(|_| TimeFault::Range)?;
+        // A leap second ends a day of UTC (RFC 3339 §5.7); it is kept as the first of the next day.
+        let is_leap = instant.timestamp_subsec_nanos() >= 1_000_000_000;
+        if is_leap && (instant.timestamp() + 1) % 86_400 != 0 {
+            return Err(TimeFault::Range);
+        }
         // Finer digits are cut, also before the epoch: rounded towards the past.
         Self::from_micros(instant.timestamp_micros())
     }
@@ -131,6 +136,8 @@ mod tests {
             ("2026-11-23T09:00:00.12345678901234567890Z", "2026-11-23T09:00:00.123456Z"),
             ("2000-02-29t12:30:00z", "2000-02-29T12:30:00.000000Z"),
             ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000000Z"),
+            ("2017-01-01T00:59:60.5+01:00", "2017-01-01T00:00:00.500000Z"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expected));
         }
@@ -144,6 +151,7 @@ mod tests {
         assert_eq!(shown("2026-11-23T09:00:00+02"), Err(TimeFault::Shape));
         assert_eq!(shown("2026-11-23T09:00:00Z[Europe/Berlin]"), Err(TimeFault::Shape));
         assert_eq!(shown("2026-02-30T09:00:00Z"), Err(TimeFault::Range));
+        assert_eq!(shown("2026-02-20T09:00:60Z"), Err(TimeFault::Range));
         assert_eq!(shown("9999-12-31T23:59:59-01:00"), Err(TimeFault::Range));
     }
 }

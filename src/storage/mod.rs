@@ -208,6 +208,8 @@ pub trait Health: Send + Sync {
     async fn ready(&self) -> Result<(), StorageError>;
     /// What and where it is, and how durable an acknowledged event is. No secrets.
     fn description(&self) -> String;
+    /// Whether it still is what it was when the process is started again.
+    fn outlives_process(&self) -> bool;
     /// Ends all connections.
     async fn close(&self);
 }

@@ -120,6 +120,10 @@ impl Health for MemoryStore {
         "memory (lost when the process ends)".to_owned()
     }
 
+    fn outlives_process(&self) -> bool {
+        false
+    }
+
     async fn close(&self) {}
 }
 

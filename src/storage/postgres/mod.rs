@@ -325,6 +325,10 @@ impl Health for PostgresStore {
         self.description.clone()
     }
 
+    fn outlives_process(&self) -> bool {
+        true
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;

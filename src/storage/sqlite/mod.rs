@@ -11,6 +11,7 @@ mod view;
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -53,17 +54,18 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens or creates the database and brings its schema up to date.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        let lock = lock(path)?;
-        let options = options(path).create_if_missing(true);
+        let path = canonical(path)?;
+        let lock = lock(&path)?;
+        let options = options(&path);
         let writer = pool(options.clone(), 1).await?;
         MIGRATIONS.run(&writer).await.map_err(|error| StorageError::Broken(error.into()))?;
-        let readers = pool(options.create_if_missing(false).read_only(true), READERS).await?;
-        Ok(Self { path: path.to_owned(), clock, writer, readers, _lock: Some(lock) })
+        let readers = pool(options.read_only(true), READERS).await?;
+        Ok(Self { path, clock, writer, readers, _lock: Some(lock) })
     }
 
     /// Opens an existing database for reading only, beside a process that writes.
     pub async fn open_read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        let options = options(path).create_if_missing(false).read_only(true);
+        let options = options(path).read_only(true);
         let readers = pool(options, READERS).await?;
         Ok(Self { path: path.to_owned(), clock, writer: readers.clone(), readers, _lock: None })
     }
@@ -73,6 +75,28 @@ impl SqliteStore {
     pub fn writer(&self) -> &SqlitePool {
         &self.writer
     }
+}
+
+/// The database's one name: links are followed, so that its lock and its WAL have one name as well.
+/// A hard link would give it a second WAL, which corrupts it.
+fn canonical(path: &Path) -> Result<PathBuf, StorageError> {
+    let failed = |error: std::io::Error| {
+        StorageError::Unavailable(format!("cannot open {}: {error}", path.display()).into())
+    };
+    // Only if it is not there: to close a file that this process has open would end SQLite's locks.
+    if !path.exists() {
+        File::options().create(true).append(true).open(path).map_err(failed)?;
+    }
+    let path = path.canonicalize().map_err(failed)?;
+    let links = path.metadata().map_err(failed)?.nlink();
+    if links > 1 {
+        let why = format!(
+            "{} has {links} hard links, and opened under two names it would be corrupted: leave it one",
+            path.display()
+        );
+        return Err(StorageError::Unavailable(why.into()));
+    }
+    Ok(path)
 }
 
 /// The lock file stands beside the database and is never removed: removing it would race.
@@ -224,6 +248,10 @@ impl Health for SqliteStore {
             "SQLite file {} (WAL, synchronous=FULL: acknowledged is synced)",
             self.path.display()
         )
+    }
+
+    fn outlives_process(&self) -> bool {
+        true
     }
 
     async fn close(&self) {

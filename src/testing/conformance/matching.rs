@@ -189,7 +189,7 @@ pub(super) async fn too_many_events_to_examine_are_refused(store: TestStore) {
     let outcome = store.publish(&log, &broad).await;
     let pointer = "/conditions/0".to_owned();
     assert_eq!(outcome, Err(Refusal::ConditionTooBroad { pointer }));
-    let tags = Tags { any: false, numbers: vec![7], weak: false };
+    let tags = Tags { any: false, numbers: vec![7], others: Vec::new(), weak: false };
     let header = Condition {
         at: At::Header("If-Match"),
         test: Test::IfMatch(of_stream(&random::stream()), tags),

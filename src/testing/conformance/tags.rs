@@ -8,11 +8,11 @@ use crate::{
 };
 
 fn tags(numbers: &[i64]) -> Tags {
-    Tags { any: false, numbers: numbers.to_vec(), weak: false }
+    Tags { any: false, numbers: numbers.to_vec(), others: Vec::new(), weak: false }
 }
 
 fn star() -> Tags {
-    Tags { any: true, numbers: Vec::new(), weak: false }
+    Tags { any: true, numbers: Vec::new(), others: Vec::new(), weak: false }
 }
 
 /// Whether a write to a stream of its own would pass, which is then not made.
@@ -91,7 +91,7 @@ pub(super) async fn a_tag_sees_the_predecessors_in_the_batch(store: TestStore) {
 pub(super) async fn a_weak_tag_is_told_when_it_fails(store: TestStore) {
     let (log, stream) = (store.log().await, random::stream());
     store.fill(&log, &stream, 1).await;
-    let weak = Tags { any: false, numbers: Vec::new(), weak: true };
+    let weak = Tags { any: false, numbers: Vec::new(), others: Vec::new(), weak: true };
     let publish = PublishBuilder::random(&stream, 1)
         .with_condition(Test::IfMatch(of_stream(&stream), weak))
         .build();

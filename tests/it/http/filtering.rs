@@ -106,7 +106,8 @@ async fn the_last_event_honours_the_filters() {
 
 #[tokio::test]
 async fn a_filtered_page_may_be_empty_and_not_at_the_end() {
-    let server = Setup::memory().limits(|limits| limits.page_examined = 3).start().await;
+    let (setup, _folder) = Setup::lasting().await;
+    let server = setup.limits(|limits| limits.page_examined = 3).start().await;
     server.fill(JOE, 8).await;
     let body = json!({"events": [{"name": "wanted"}]});
     server.post(&format!("{JOE}/events"), &body).await.expect(201);

@@ -59,7 +59,9 @@ async fn a_tag_that_is_no_number_never_matches() {
     let server = Server::start().await;
     server.fill(JOE, 1).await;
     for tag in ["\"abc\"", "\"-1\"", "\"99999999999999999999\"", "\"a,b\"", "\"\""] {
-        publish(&server, JOE, "if-match", tag).await.problem(412, "write-condition-failed");
+        let answer = publish(&server, JOE, "if-match", tag).await;
+        let problem = answer.problem(412, "write-condition-failed");
+        assert_eq!(problem["failed"][0]["expected"], tag.trim_matches('"'));
     }
     assert_eq!(server.written().await, 1);
 }

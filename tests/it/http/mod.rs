@@ -3,6 +3,7 @@
 mod bad_requests;
 mod body_conditions;
 mod caching;
+mod connections;
 mod exporting;
 mod filtering;
 mod header_conditions;

@@ -86,6 +86,19 @@ async fn the_previous_links_lead_back_to_the_beginning() {
     }
 }
 
+/// It would lead out of the window and not back into it.
+#[tokio::test]
+async fn a_window_has_no_previous_link() {
+    let server = filled().await;
+    for query in ["after=1&before=5", "after=1&before=5&direction=backwards"] {
+        let page = server.get(&format!("{JOE}/events?limit=2&{query}")).await.expect(200).json();
+        assert_eq!(page["page"]["previous"], Value::Null, "{query}");
+        let first = format!("{JOE}/events?limit=2&{query}");
+        let pages = walk::pages(&server, &first, Links::Body, true).await;
+        assert_eq!(walk::events(&pages).len(), 3, "{query}");
+    }
+}
+
 #[tokio::test]
 async fn the_walker_notices_an_event_that_a_page_skips() {
     let setup = Setup::memory();

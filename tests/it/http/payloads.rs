@@ -54,7 +54,9 @@ async fn payloads_may_be_as_deep_as_the_limit_and_no_deeper() {
         send(64, member).await.expect(201);
         let answer = send(65, member).await;
         let place = format!("#/events/0/{member}{}", "/0".repeat(64));
-        answer.fault(422, "invalid-request", &place);
+        let problem = answer.fault(422, "invalid-request", &place);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("deeper than 64 levels"), "{detail}");
     }
     let writes = |depth: usize| {
         let event = format!(r#"{{"name":"e","payload":{}}}"#, nested(depth));

@@ -54,6 +54,27 @@ async fn a_second_writer_is_kept_off_the_file_while_the_first_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_writer_is_kept_off_whatever_it_calls_the_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
+    let (path, link) = (folder.path().join("events.db"), folder.path().join("link.db"));
+    std::os::unix::fs::symlink(&path, &link).expect("a link is made");
+    // The link comes first, and leads to nothing yet.
+    let clock = Arc::new(StaticClock::default());
+    let first = SqliteStore::open(&link, clock.clone()).await.expect("the file is made");
+    let error = SqliteStore::open(&path, clock.clone()).await.expect_err("the file is locked");
+    assert!(error.to_string().contains("another process has this database open"), "{error}");
+    drop(first);
+    let hard = folder.path().join("hard.db");
+    std::fs::hard_link(&path, &hard).expect("a hard link is made");
+    for path in [&path, &hard] {
+        let error = SqliteStore::open(path, clock.clone()).await.expect_err("it has two names");
+        assert!(error.to_string().contains("2 hard links"), "{error}");
+    }
+    std::fs::remove_file(&hard).expect("the hard link is removed");
+    SqliteStore::open(&path, clock).await.expect("it has one name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_are_there_after_the_store_is_opened_again() {
     let folder = Arc::new(tempfile::tempdir().expect("a temporary folder is made"));
     let (first, clock) = open_in(folder.path()).await;

@@ -243,6 +243,10 @@ impl Health for Planted {
         format!("memory, which breaks a promise: {:?}", self.plant)
     }
 
+    fn outlives_process(&self) -> bool {
+        false
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

@@ -4,12 +4,14 @@ use std::{net::SocketAddr, sync::Arc};
 
 use everlog::{
     app::Service,
+    http::connections::Patience,
     model::Limits,
     storage::{Storage, memory::MemoryStore},
     testing::StaticClock,
 };
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap, redirect::Policy};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// The path of the stream that most tests write to.
@@ -21,6 +23,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Arc<StaticClock>,
     pub(crate) limits: Limits,
     pub(crate) loopback_only: bool,
+    pub(crate) patience: Patience,
 }
 
 impl Setup {
@@ -28,7 +31,20 @@ impl Setup {
     pub(crate) fn memory() -> Self {
         let clock = Arc::new(StaticClock::default());
         let storage = Storage::new(Arc::new(MemoryStore::new(clock.clone())));
-        Self { storage, clock, limits: Limits::default(), loopback_only: true }
+        Self {
+            storage,
+            clock,
+            limits: Limits::default(),
+            loopback_only: true,
+            patience: Patience::default(),
+        }
+    }
+
+    /// Over a store that is the same when it is started again, in a folder of its own.
+    pub(crate) async fn lasting() -> (Self, TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder is made");
+        let (store, clock) = super::sqlite::open_in(folder.path()).await;
+        (Self { storage: Storage::new(store), clock, ..Self::memory() }, folder)
     }
 
     /// With other limits.
@@ -42,7 +58,7 @@ impl Setup {
     pub(crate) async fn start(self) -> Server {
         let clock = self.clock.clone();
         let service = Service::new(self.storage, self.clock, self.limits, self.loopback_only).await;
-        let service = service.expect("the service is put together");
+        let service = service.expect("the service is put together").with_patience(self.patience);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");
         let (stop, stopped) = oneshot::channel::<()>();

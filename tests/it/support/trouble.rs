@@ -163,6 +163,10 @@ impl Health for Troubled {
         self.inner.health.description()
     }
 
+    fn outlives_process(&self) -> bool {
+        self.inner.health.outlives_process()
+    }
+
     async fn close(&self) {
         self.inner.health.close().await;
     }
