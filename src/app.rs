@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     engine::{
+        logs::Logs,
         publish::Publisher,
         tail::{Tails, Wakeups},
         tasks::Tasks,
@@ -44,8 +45,14 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let (tasks, wakeups) = (Tasks::default(), Wakeups::default());
         let app = App {
-            publisher: Publisher::new(storage.clone(), wakeups.clone(), tasks.clone()),
+            publisher: Publisher::new(
+                storage.clone(),
+                clock.clone(),
+                wakeups.clone(),
+                tasks.clone(),
+            ),
             tails: Tails::new(storage.clone(), wakeups, tasks.clone(), limits),
+            logs: Logs::new(storage.clone(), tasks.clone()),
             storage,
             tasks,
             clock,
@@ -54,7 +61,7 @@ impl Service {
         };
         let name: LogName = DEFAULT_LOG.parse()?;
         let settings = LogSettings { name, lanes: None, require_condition: None };
-        http::create_log(&app, &settings).await.map_err(|problem| {
+        http::create_log(&app, settings).await.map_err(|problem| {
             let cause = problem.cause.map_or_else(String::new, |cause| format!(": {cause}"));
             anyhow::anyhow!("cannot create the default log{cause}")
         })?;

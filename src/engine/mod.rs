@@ -1,7 +1,9 @@
 //! What runs: asynchronous work above the port and below any transport.
 
 pub mod clock;
+mod commit;
 pub mod ids;
+pub mod logs;
 pub mod publish;
 pub mod tail;
 pub mod tasks;

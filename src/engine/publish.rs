@@ -1,17 +1,30 @@
-//! Publishes: a bounded door to the store, and the wake-up of those who wait for events.
+//! Publishes: a bounded door to the committers.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
-use super::{tail::Wakeups, tasks::Tasks};
+use super::{
+    commit::{Committer, Request},
+    tail::Wakeups,
+    tasks::Tasks,
+};
 use crate::{
-    model::{Ack, Log, Publish},
-    storage::{Refusal, Storage, StorageError},
+    model::{Ack, Clock, Lane, Log, Publish},
+    storage::{Refusal, Storage, StorageError, heads},
 };
 
 /// Publishes that may be under way at once; one more is told to come back.
 const IN_FLIGHT_MAX: usize = 10_000;
+/// How long a publish may wait to be written.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a publish was not done.
 #[derive(Debug, thiserror::Error)]
@@ -26,34 +39,77 @@ pub enum PublishError {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     storage: Storage,
+    clock: Arc<dyn Clock>,
     wakeups: Wakeups,
     tasks: Tasks,
     in_flight: Arc<Semaphore>,
+    patience: Duration,
+    committers: Arc<Mutex<Queues>>,
 }
+
+/// The queue of each committer, by log and lane.
+type Queues = HashMap<(i64, Lane), mpsc::UnboundedSender<Request>>;
 
 impl Publisher {
     #[must_use]
-    pub fn new(storage: Storage, wakeups: Wakeups, tasks: Tasks) -> Self {
-        Self { storage, wakeups, tasks, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) }
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>, wakeups: Wakeups, tasks: Tasks) -> Self {
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        let committers = Arc::default();
+        Self { storage, clock, wakeups, tasks, in_flight, patience: PATIENCE, committers }
+    }
+
+    /// With another patience for the store.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Publishes. A caller that goes away does not undo what it asked for.
-    pub async fn publish(&self, log: &Log, publish: Publish) -> Result<Ack, PublishError> {
+    pub async fn publish(&self, log: &Arc<Log>, publish: Publish) -> Result<Ack, PublishError> {
         let Ok(permit) = self.in_flight.clone().try_acquire_owned() else {
             return Err(StorageError::Unavailable("too many publishes under way".into()).into());
         };
-        let (storage, wakeups, log) = (self.storage.clone(), self.wakeups.clone(), log.clone());
-        let work = self.tasks.spawn(async move {
-            let outcomes = storage.events.append(&log, &[publish]).await;
-            wakeups.wake(&log);
-            drop(permit);
-            outcomes
-        });
-        let outcomes = work.await.map_err(|panic| StorageError::OutcomeUnknown(panic.into()))??;
-        match outcomes.into_iter().next() {
-            Some(Ok(ack)) => Ok(ack),
-            Some(Err(refusal)) => Err(PublishError::Refused(Box::new(refusal))),
-            None => Err(StorageError::broken("a publish without an outcome").into()),
+        let (reply, answer) = oneshot::channel();
+        let lane = heads::lane_of(log, &publish);
+        let request = Request {
+            publish,
+            log: log.clone(),
+            reply,
+            deadline: Instant::now() + self.patience,
+            in_doubt: false,
+            decided: None,
+            _seat: (permit, self.tasks.token()),
+        };
+        match lane {
+            Some(lane) => self.queue(log, lane, request),
+            None => self.alone(request),
         }
+        let lost = |_| StorageError::OutcomeUnknown("the publish was left unanswered".into());
+        match answer.await.map_err(lost)?? {
+            Ok(ack) => Ok(ack),
+            Err(refusal) => Err(PublishError::Refused(Box::new(refusal))),
+        }
+    }
+
+    /// Queues a request of one lane.
+    fn queue(&self, log: &Log, lane: Lane, request: Request) {
+        let mut committers = self.committers.lock().unwrap_or_else(PoisonError::into_inner);
+        let committer = committers.entry((log.id, lane)).or_insert_with(|| {
+            let (sender, queue) = mpsc::unbounded_channel();
+            self.tasks.background(self.committer(lane).run(queue));
+            sender
+        });
+        // A committer ends after its senders only: the request is not lost.
+        let _ = committer.send(request);
+    }
+
+    /// A request of several lanes goes between the batches of all of them.
+    fn alone(&self, request: Request) {
+        let mut committer = self.committer(0);
+        self.tasks.spawn(async move { committer.append(vec![request]).await });
+    }
+
+    fn committer(&self, lane: Lane) -> Committer {
+        Committer::new(self.storage.clone(), self.clock.clone(), self.wakeups.clone(), lane)
     }
 }

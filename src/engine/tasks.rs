@@ -3,13 +3,18 @@
 use std::future::Future;
 
 use tokio::task::JoinHandle;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// The tasks of one service.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    background: TaskTracker,
+    end: CancellationToken,
 }
 
 impl Tasks {
@@ -20,6 +25,20 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         self.tracker.spawn(future)
+    }
+
+    /// Runs a future until it ends, or until nothing runs any more that was asked for.
+    pub fn background<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let end = self.end.clone();
+        self.background.spawn(async move { end.run_until_cancelled(future).await });
+    }
+
+    /// Counts as a task until it is dropped.
+    pub fn token(&self) -> TaskTrackerToken {
+        self.tracker.token()
     }
 
     /// Asks everything that waits to come to an end.
@@ -38,9 +57,12 @@ impl Tasks {
         self.stop.cancelled().await;
     }
 
-    /// Resolves when no task runs any more.
+    /// Resolves when no task runs any more, nor anything in the background.
     pub async fn finished(&self) {
         self.tracker.close();
         self.tracker.wait().await;
+        self.end.cancel();
+        self.background.close();
+        self.background.wait().await;
     }
 }

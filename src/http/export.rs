@@ -3,6 +3,8 @@
 //! A page is in memory at a time; a slow reader holds no connection to the store between pages. A
 //! failure on the way breaks the connection, so that a cut-off export is never taken for a whole.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::State,
@@ -86,7 +88,7 @@ async fn negotiated(
 /// The whole export.
 pub(super) async fn export(
     app: App,
-    log: Log,
+    log: Arc<Log>,
     source: Source,
     mut query: Query,
 ) -> Result<Response, Problem> {
@@ -131,7 +133,7 @@ fn past(end: Cursor) -> Cursor {
 
 struct Export {
     app: App,
-    log: Log,
+    log: Arc<Log>,
     source: Source,
     ask: Scan,
     /// Read but not yet written.

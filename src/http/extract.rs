@@ -1,5 +1,7 @@
 //! What a request's path names, parsed and looked up; and what the client accepts.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::{HeaderMap, HeaderName, header, request::Parts},
@@ -34,9 +36,9 @@ impl Raw {
         self.get(parameter).parse().map_err(|error| Problem::invalid(vec![fault(error)]))
     }
 
-    async fn log(&self, app: &App) -> Result<Log, Problem> {
+    async fn log(&self, app: &App) -> Result<Arc<Log>, Problem> {
         let name: LogName = self.name("log")?;
-        app.storage.logs.log(&name).await?.ok_or_else(|| {
+        app.logs.find(&name).await?.ok_or_else(|| {
             let detail = format!("There is no log `{name}`. Create it with PUT, or use `default`.");
             Problem::new(Kind::LogNotFound, detail)
         })
@@ -58,7 +60,7 @@ pub(super) struct NamedLog(pub LogName);
 /// A log that exists.
 #[derive(Debug)]
 pub(super) struct InLog {
-    pub log: Log,
+    pub log: Arc<Log>,
     /// The path's last parameter, where it is no name: an event id.
     pub event_id: String,
 }
@@ -66,14 +68,14 @@ pub(super) struct InLog {
 /// A category of a log that exists.
 #[derive(Debug)]
 pub(super) struct InCategory {
-    pub log: Log,
+    pub log: Arc<Log>,
     pub category: CategoryName,
 }
 
 /// A stream of a log that exists.
 #[derive(Debug)]
 pub(super) struct InStream {
-    pub log: Log,
+    pub log: Arc<Log>,
     pub key: StreamKey,
     /// The path's last parameter, where it is no name: a position.
     pub position: String,
@@ -118,23 +120,23 @@ impl FromRequestParts<App> for InStream {
 
 /// A source of events in a log: whatever the path names of it.
 pub(super) trait Sourced {
-    fn sourced(self) -> (Log, Source);
+    fn sourced(self) -> (Arc<Log>, Source);
 }
 
 impl Sourced for InLog {
-    fn sourced(self) -> (Log, Source) {
+    fn sourced(self) -> (Arc<Log>, Source) {
         (self.log, Source::Log)
     }
 }
 
 impl Sourced for InCategory {
-    fn sourced(self) -> (Log, Source) {
+    fn sourced(self) -> (Arc<Log>, Source) {
         (self.log, Source::Category(self.category))
     }
 }
 
 impl Sourced for InStream {
-    fn sourced(self) -> (Log, Source) {
+    fn sourced(self) -> (Arc<Log>, Source) {
         (self.log, Source::Stream(self.key))
     }
 }

@@ -1,5 +1,7 @@
 //! Logs: created explicitly, listed, read.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -165,13 +167,13 @@ pub(super) async fn put_log(
     let lanes = lanes(&app, &name, &input).await?;
     let settings =
         LogSettings { name: name.clone(), lanes, require_condition: input.require_condition };
-    let (log, is_new) = create(&app, &settings).await?;
+    let (log, is_new) = create(&app, settings).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, json_answer(&output(&app.storage, &log).await?)).into_response())
 }
 
 /// Creates the log if it is not there.
-pub async fn create(app: &App, settings: &LogSettings) -> Result<(Log, bool), Problem> {
+pub async fn create(app: &App, settings: LogSettings) -> Result<(Arc<Log>, bool), Problem> {
     let fresh = Log {
         id: 0,
         name: settings.name.clone(),
@@ -180,7 +182,7 @@ pub async fn create(app: &App, settings: &LogSettings) -> Result<(Log, bool), Pr
         incarnation: ids::mint(),
         created_at: app.clock.now(),
     };
-    Ok(app.storage.logs.put_log(settings, fresh).await?)
+    Ok(app.logs.put(settings, fresh).await?)
 }
 
 /// A PUT without a body asks for the defaults.

@@ -1,6 +1,6 @@
 //! Publishing: to one stream, to streams of one category, to streams of the log.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     extract::State,
@@ -26,7 +26,8 @@ use super::{
 use crate::{
     engine::ids,
     model::{
-        CategoryName, Log, NewEvent, Publish, RawJson, Source, StreamKey, Timestamp, Write,
+        CategoryName, IdOrigin, Log, NewEvent, Publish, RawJson, Source, StreamKey, Timestamp,
+        Write,
         limits::{IDEMPOTENCY_KEY_BYTES_MAX, PUBLISH_STREAMS_MAX},
     },
 };
@@ -257,7 +258,7 @@ pub(super) async fn publish_to_log(
 /// A publish being read.
 struct Request<'a> {
     app: &'a App,
-    log: &'a Log,
+    log: &'a Arc<Log>,
     headers: &'a HeaderMap,
     one_stream: bool,
 }
@@ -430,25 +431,29 @@ impl<'a> EventReader<'a> {
         };
         let occurred_at = time("occurred_at", input.occurred_at)?;
         let observed_at = time("observed_at", input.observed_at)?;
-        let stated = input.id.is_some();
-        let id = self.id(input.id).map_err(|detail| refuse("id", detail))?;
-        let keyed = !stated && self.key.is_some();
-        self.any_keyed |= keyed;
+        let (id, id_origin) = self.id(input.id).map_err(|detail| refuse("id", detail))?;
+        self.any_keyed |= id_origin == IdOrigin::Keyed;
         self.index += 1;
-        Ok(NewEvent { id, keyed, name, payload, metadata, occurred_at, observed_at })
+        Ok(NewEvent { id, id_origin, name, payload, metadata, occurred_at, observed_at })
     }
 
-    fn id(&mut self, stated: Option<String>) -> Result<Uuid, String> {
-        let id = match (stated, &self.key) {
+    fn id(&mut self, stated: Option<String>) -> Result<(Uuid, IdOrigin), String> {
+        let (id, origin) = match (stated, &self.key) {
             (Some(text), _) => {
                 let hyphenated = text.len() == 36;
                 let id = Uuid::try_parse(&text).ok().filter(|_| hyphenated);
-                id.ok_or("expected a UUID such as 019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71")?
+                let id =
+                    id.ok_or("expected a UUID such as 019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71")?;
+                (id, IdOrigin::Stated)
             }
-            (None, Some(key)) => ids::keyed(&self.log.name, key, self.index),
-            (None, None) => ids::mint(),
+            (None, Some(key)) => (ids::keyed(&self.log.name, key, self.index), IdOrigin::Keyed),
+            (None, None) => return Ok((ids::mint(), IdOrigin::Minted)),
         };
-        if self.ids.insert(id) { Ok(id) } else { Err("stands twice in the request".to_owned()) }
+        if self.ids.insert(id) {
+            Ok((id, origin))
+        } else {
+            Err("stands twice in the request".to_owned())
+        }
     }
 
     fn next_keyed_id(&self) -> Option<Uuid> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::{publish::Publisher, tail::Tails, tasks::Tasks},
+    engine::{logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     model::{Clock, Limits},
     storage::Storage,
 };
@@ -12,6 +12,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct App {
     pub storage: Storage,
+    pub logs: Logs,
     pub publisher: Publisher,
     pub tails: Tails,
     pub tasks: Tasks,

@@ -4,12 +4,22 @@ use uuid::Uuid;
 
 use super::{EventName, RawJson, StreamKey, Timestamp};
 
+/// Where the id of a new event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdOrigin {
+    /// The client stated it.
+    Stated,
+    /// Derived from an `Idempotency-Key`.
+    Keyed,
+    /// Made for this request: nothing can be stored under it.
+    Minted,
+}
+
 /// An event that is to be published.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     pub id: Uuid,
-    /// Whether the id was derived from an `Idempotency-Key`.
-    pub keyed: bool,
+    pub id_origin: IdOrigin,
     pub name: EventName,
     pub payload: RawJson,
     pub metadata: RawJson,

@@ -41,6 +41,12 @@ impl RawJson {
         &self.0
     }
 
+    /// The text, shared and not copied.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// Whether two values are equal as JSON: members in any order, numbers by their text.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {

@@ -19,7 +19,7 @@ pub mod time;
 
 pub use condition::{At, Condition, FailedCondition, Matching, Tags, Test};
 pub use cursor::{Cursor, CursorFault, Place};
-pub use event::{Event, NewEvent};
+pub use event::{Event, IdOrigin, NewEvent};
 pub use filter::{Filter, MetadataMatch, Scalar, TimeRange};
 pub use json::RawJson;
 pub use lane::{Lane, Lanes, Ordering};

@@ -56,6 +56,12 @@ macro_rules! names {
                 &self.0
             }
 
+            /// The name as text that is shared and not copied.
+            #[must_use]
+            pub fn shared(&self) -> Arc<str> {
+                self.0.clone()
+            }
+
             /// A name that a store kept: it was parsed before it was written.
             #[must_use]
             pub fn stored(text: impl Into<Arc<str>>) -> Self {

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{Outcome, Refusal, Section, Span, StorageError};
 use crate::model::{
-    Ack, At, Condition, Direction, Event, Lane, Log, Matching, Publish, Source, StreamKey, Test,
-    Timestamp, Write, WriteAck, condition::Facts, limits::CONDITION_EXAMINED_MAX,
+    Ack, At, Condition, Direction, Event, IdOrigin, Lane, Lanes, Log, Matching, NewEvent, Publish,
+    Source, StreamKey, Test, Timestamp, Write, WriteAck, condition::Facts,
+    limits::CONDITION_EXAMINED_MAX,
 };
 
 /// Bytes of events that one read for a condition holds.
@@ -135,7 +136,9 @@ impl<'a> Desk<'a> {
         let writes: Option<Vec<_>> = publish.writes.iter().map(|w| self.replayed(w)).collect();
         Some(match (writes, first) {
             (Some(writes), _) if !longer => Ok(Ack { writes, replayed: true }),
-            (_, Some(event)) if !event.keyed => Err(Refusal::IdConflict(event.id)),
+            (_, Some(event)) if event.id_origin != IdOrigin::Keyed => {
+                Err(Refusal::IdConflict(event.id))
+            }
             _ => Err(Refusal::KeyReused),
         })
     }
@@ -238,12 +241,37 @@ impl<'a> Desk<'a> {
     /// Gives a write its numbers.
     fn number(&mut self, write: &Write) -> WriteAck {
         let lane = self.log.lanes.of_stream(&write.stream);
-        let mut events = Vec::with_capacity(write.events.len());
-        for new in &write.events {
-            let n = self.lanes.get(&lane).map_or(1, |n| n + 1);
-            let position = self.facts.positions.get(&write.stream).map_or(0, |p| p + 1);
+        let last = self.lanes.get(&lane).copied().unwrap_or(0);
+        let position = self.facts.positions.get(&write.stream).copied().unwrap_or(-1);
+        let ack = Pen { lanes: self.log.lanes, lane, now: self.now }.write(write, last, position);
+        for event in &ack.events {
+            self.lanes.insert(lane, self.log.lanes.split(event.sequence_number).1);
+            self.facts.positions.insert(write.stream.clone(), event.position);
+            self.stored.insert(event.id, event.clone());
+            self.fresh.push(event.clone());
+        }
+        if let Some(last) = ack.events.last() {
+            for source in [Source::Log, Source::Category(write.stream.category.clone())] {
+                self.facts.number(&source, last.sequence_number);
+            }
+        }
+        ack
+    }
+}
+
+/// Writes events with their numbers and times.
+pub(super) struct Pen {
+    pub lanes: Lanes,
+    pub lane: Lane,
+    pub now: Timestamp,
+}
+
+impl Pen {
+    /// The events of a write to a stream that ends with `position`, in a lane that ends with `last`.
+    pub(super) fn write(&self, write: &Write, last: i64, position: i64) -> WriteAck {
+        let event = |(new, i): (&NewEvent, i64)| {
             let observed_at = new.observed_at.unwrap_or(self.now);
-            let event = Event {
+            Event {
                 id: new.id,
                 name: new.name.clone(),
                 payload: new.payload.clone(),
@@ -252,20 +280,11 @@ impl<'a> Desk<'a> {
                 observed_at,
                 recorded_at: self.now,
                 stream: write.stream.clone(),
-                position,
-                sequence_number: self.log.lanes.number(lane, n),
-            };
-            self.lanes.insert(lane, n);
-            self.facts.positions.insert(write.stream.clone(), position);
-            self.stored.insert(event.id, event.clone());
-            self.fresh.push(event.clone());
-            events.push(event);
-        }
-        if let Some(last) = events.last() {
-            for source in [Source::Log, Source::Category(write.stream.category.clone())] {
-                self.facts.number(&source, last.sequence_number);
+                position: position + i,
+                sequence_number: self.lanes.number(self.lane, last + i),
             }
-        }
+        };
+        let events = write.events.iter().zip(1..).map(event).collect();
         WriteAck { stream: write.stream.clone(), events }
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod append;
 pub mod catalogue;
+pub mod heads;
 pub mod memory;
 pub mod open;
 pub mod postgres;
@@ -41,6 +42,9 @@ pub enum StorageError {
     /// No space left. Nothing was written.
     #[error("the store is full: {0}")]
     Full(#[source] Cause),
+    /// The store refuses what was to be written and would refuse it again. Nothing was written.
+    #[error("the store refuses what it was given: {0}")]
+    Refused(#[source] Cause),
     /// What the store holds, or answered, is not what we wrote. Treat as unknown.
     #[error("the store is not as it should be: {0}")]
     Broken(#[source] Cause),
@@ -57,6 +61,18 @@ impl StorageError {
     #[must_use]
     pub fn may_have_written(&self) -> bool {
         matches!(self, Self::OutcomeUnknown(_) | Self::Broken(_))
+    }
+
+    /// The same failure, for another of those who share it.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        match self {
+            Self::Unavailable(cause) => Self::Unavailable(cause.to_string().into()),
+            Self::OutcomeUnknown(cause) => Self::OutcomeUnknown(cause.to_string().into()),
+            Self::Full(cause) => Self::Full(cause.to_string().into()),
+            Self::Refused(cause) => Self::Refused(cause.to_string().into()),
+            Self::Broken(cause) => Self::Broken(cause.to_string().into()),
+        }
     }
 
     /// The store holds what it should not.
@@ -85,6 +101,28 @@ pub enum Refusal {
 
 /// The answer to one publish of a batch.
 pub type Outcome = Result<Ack, Refusal>;
+
+/// Why a batch was not appended, or not for certain.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct AppendError {
+    #[source]
+    pub error: StorageError,
+    /// What was decided, if its commit was sent and not answered.
+    pub in_doubt: Vec<Outcome>,
+}
+
+impl From<StorageError> for AppendError {
+    fn from(error: StorageError) -> Self {
+        Self { error, in_doubt: Vec::new() }
+    }
+}
+
+impl From<AppendError> for StorageError {
+    fn from(failed: AppendError) -> Self {
+        failed.error
+    }
+}
 
 /// Why a log was not created or changed.
 #[derive(Debug, thiserror::Error)]
@@ -191,14 +229,40 @@ pub trait Logs: Send + Sync {
     async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError>;
 }
 
+/// What a store knows of some streams and ids at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The last position of each stream that has one.
+    pub positions: Vec<(StreamKey, i64)>,
+    /// The ids that are taken.
+    pub ids: Vec<Uuid>,
+}
+
 /// The events of a store.
 #[async_trait]
 pub trait Events: Send + Sync {
     /// Opens a view.
     async fn view(&self, log: &Log) -> Result<Box<dyn View>, StorageError>;
+    /// Looks up streams and ids, without a lock and as cheaply as can be. Each answer may be of a
+    /// moment of its own.
+    async fn look(
+        &self,
+        log: &Log,
+        streams: &[StreamKey],
+        ids: &[Uuid],
+    ) -> Result<Known, StorageError>;
     /// Decides and writes a batch in one critical section (see [`append::decide`]): an outcome for
-    /// each publish, in order. An error is an error of them all.
-    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError>;
+    /// each publish, in order. An error is an error of them all. One attempt.
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError>;
+    /// Writes decided events of one lane, if it still ends with n = `last` and none of their
+    /// positions and ids is taken; else nothing, and says false. One attempt, in one step.
+    async fn extend(
+        &self,
+        log: &Log,
+        lane: Lane,
+        last: i64,
+        events: &[Event],
+    ) -> Result<bool, StorageError>;
 }
 
 /// The store as a whole.

@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::random;
 use crate::model::{
-    At, Condition, EventName, NewEvent, Publish, RawJson, StreamKey, Test, Timestamp, Write,
+    At, Condition, EventName, IdOrigin, NewEvent, Publish, RawJson, StreamKey, Test, Timestamp,
+    Write,
 };
 
 /// Builds an event that is to be published. Its times are left to the store unless stated.
@@ -15,7 +16,7 @@ impl Default for NewEventBuilder {
     fn default() -> Self {
         Self(NewEvent {
             id: random::id(),
-            keyed: false,
+            id_origin: IdOrigin::Stated,
             name: random::event_name(),
             payload: random::object(),
             metadata: random::object(),
@@ -39,7 +40,7 @@ impl NewEventBuilder {
     /// As if the id were derived from an `Idempotency-Key`.
     #[must_use]
     pub fn with_keyed_id(self, id: Uuid) -> Self {
-        Self(NewEvent { id, keyed: true, ..self.0 })
+        Self(NewEvent { id, id_origin: IdOrigin::Keyed, ..self.0 })
     }
 
     #[must_use]

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod binary;
+mod engine;
 mod golden;
 mod http;
 mod storage;

@@ -135,7 +135,7 @@ impl From<StorageError> for Problem {
                 let detail = "The store has no space left. Nothing was written.";
                 Self::caused(Kind::StorageFull, detail, cause).retry(30)
             }
-            StorageError::Broken(cause) => {
+            StorageError::Refused(cause) | StorageError::Broken(cause) => {
                 let detail = "The server's log tells more, under the id in `instance`.";
                 Self::caused(Kind::Internal, detail, cause)
             }

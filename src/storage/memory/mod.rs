@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 pub use self::shelf::Shelf;
 use super::{
-    Events, Health, Listing, Logs, Outcome, PutLogError, Section, Span, StorageError, Tip, View,
-    append,
+    AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Section, Span,
+    StorageError, Tip, View, append,
 };
 use crate::model::{
     CategoryName, Clock, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey,
@@ -100,13 +100,40 @@ impl Events for MemoryStore {
         Ok(Box::new(MemoryView::open(self.entry(log)?.shelf)))
     }
 
-    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
         let entry = self.entry(log)?;
         let _turn = entry.appending.lock().await;
         let mut section = MemoryView::open(entry.shelf.clone());
         let outcomes = append::decide(&mut section, log, self.clock.now(), batch).await?;
-        lock(&entry.shelf).extend(section.staged)?;
+        lock(&entry.shelf).extend(section.staged).map_err(|taken| StorageError::broken(taken.0))?;
         Ok(outcomes)
+    }
+
+    async fn look(
+        &self,
+        log: &Log,
+        streams: &[StreamKey],
+        ids: &[Uuid],
+    ) -> Result<Known, StorageError> {
+        let mut view = MemoryView::open(self.entry(log)?.shelf);
+        let positions = view.positions(streams).await?;
+        let ids = view.with_ids(ids).await?.iter().map(|event| event.id).collect();
+        Ok(Known { positions, ids })
+    }
+
+    async fn extend(
+        &self,
+        log: &Log,
+        lane: Lane,
+        last: i64,
+        events: &[Event],
+    ) -> Result<bool, StorageError> {
+        let entry = self.entry(log)?;
+        let _turn = entry.appending.lock().await;
+        let mut shelf = lock(&entry.shelf);
+        let index = usize::try_from(lane).unwrap_or(usize::MAX);
+        let ends_there = shelf.extent().get(index) == Some(&last);
+        Ok(ends_there && shelf.extend(events.to_vec()).is_ok())
     }
 }
 

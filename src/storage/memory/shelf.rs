@@ -13,10 +13,15 @@ use uuid::Uuid;
 
 use crate::{
     model::{CategoryName, Direction, Event, Lane, Lanes, Source, StreamKey, StreamName},
-    storage::{Listing, Span, StorageError, Tip, scan::n_of},
+    storage::{Listing, Span, Tip, scan::n_of},
 };
 
 type Row = Vec<Arc<Event>>;
+
+/// What a new event has in common with one that is there, and may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Taken(pub String);
 
 /// All events of one log.
 #[derive(Debug)]
@@ -53,7 +58,7 @@ impl Shelf {
     }
 
     /// Adds events, all or none.
-    pub fn extend(&mut self, events: Vec<Event>) -> Result<(), StorageError> {
+    pub fn extend(&mut self, events: Vec<Event>) -> Result<(), Taken> {
         self.check(&events)?;
         for event in events {
             let event = Arc::new(event);
@@ -69,13 +74,13 @@ impl Shelf {
         Ok(())
     }
 
-    fn check(&self, events: &[Event]) -> Result<(), StorageError> {
+    fn check(&self, events: &[Event]) -> Result<(), Taken> {
         let mut extent = self.extent();
         let mut positions: HashMap<&StreamKey, i64> = HashMap::new();
         let mut ids = HashSet::new();
         let taken = |what: &str, event: &Event| {
             let number = event.sequence_number;
-            Err(StorageError::broken(format!("the {what} of sequence number {number} is taken")))
+            Err(Taken(format!("the {what} of sequence number {number} is taken")))
         };
         for event in events {
             let (lane, n) = self.lanes.split(event.sequence_number);

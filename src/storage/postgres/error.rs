@@ -45,8 +45,13 @@ pub(super) fn of_query(error: sqlx::Error) -> StorageError {
     match Verdict::of(&error) {
         Verdict::Transient | Verdict::Lost => StorageError::Unavailable(error.into()),
         Verdict::Full => StorageError::Full(error.into()),
-        Verdict::Refused => StorageError::Broken(error.into()),
+        Verdict::Refused => StorageError::Refused(error.into()),
     }
+}
+
+/// Whether a unique index fired.
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// An error of a commit.
@@ -54,6 +59,7 @@ pub(super) fn of_commit(error: sqlx::Error) -> StorageError {
     match Verdict::of(&error) {
         Verdict::Transient => StorageError::Unavailable(error.into()),
         Verdict::Full => StorageError::Full(error.into()),
-        Verdict::Lost | Verdict::Refused => StorageError::OutcomeUnknown(error.into()),
+        Verdict::Refused => StorageError::Refused(error.into()),
+        Verdict::Lost => StorageError::OutcomeUnknown(error.into()),
     }
 }

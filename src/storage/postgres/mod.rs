@@ -7,34 +7,35 @@
 //! Invariant: sequence n + 1 of a lane is inserted only by a transaction that saw n committed.
 
 mod error;
+mod lending;
 mod migrate;
 mod view;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
-use tokio::time::Instant;
+use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
 
 use self::{
-    error::{Verdict, of_query},
-    view::PostgresView,
+    error::{is_taken, of_commit, of_query},
+    lending::{Lender, Loan},
+    view::{PostgresView, READ, WRITE},
 };
 use super::{
-    Events, Health, Listing, Logs, Outcome, PutLogError, StorageError, View, append,
+    AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError, View,
+    append,
     sql::rows::{self, LogRow},
 };
-use crate::model::{Clock, Log, LogName, LogSettings, Publish, lane::HASH_VERSION};
+use crate::model::{
+    Clock, Event, Lane, Log, LogName, LogSettings, Publish, StreamKey, lane::HASH_VERSION,
+};
 
-/// How long a request waits for a connection.
-const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a publish is tried again after a failure that may pass.
-const APPEND_DEADLINE: Duration = Duration::from_secs(10);
-const BACKOFF_FIRST: Duration = Duration::from_millis(5);
-const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// How long one attempt at a batch may take, whatever the server does: a backend may be stopped. Long
+/// enough for the lane's lock (5 s), short enough to leave time to resolve the outcome.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// How often a log's number may be taken by another process while a log is created.
+const NUMBERS_TRIED: usize = 100;
 
 type Time = chrono::DateTime<chrono::Utc>;
 
@@ -59,8 +60,9 @@ impl Default for Connections {
 #[derive(Debug)]
 pub struct PostgresStore {
     clock: Arc<dyn Clock>,
-    writers: PgPool,
-    readers: PgPool,
+    options: PgConnectOptions,
+    writers: Lender,
+    readers: Lender,
     description: String,
 }
 
@@ -74,22 +76,22 @@ impl PostgresStore {
         let options = options.application_name("everlog");
         let place = format!("{}:{}", options.get_host(), options.get_port());
         let database = options.get_database().unwrap_or_default().to_owned();
-        let writers = pool(
-            options.clone().options([
-                ("idle_in_transaction_session_timeout", "1s"),
-                ("lock_timeout", "5s"),
-                ("statement_timeout", "10s"),
-            ]),
-            connections.writers,
-        );
-        let readers = readers(
-            options.options([("statement_timeout", "10s"), ("client_min_messages", "error")]),
-            connections.readers,
-        );
+        let writing = options.clone().options([
+            ("idle_in_transaction_session_timeout", "1s"),
+            ("lock_timeout", "5s"),
+            ("statement_timeout", "10s"),
+        ]);
+        let reading = options
+            .clone()
+            .options([("statement_timeout", "10s"), ("client_min_messages", "error")]);
+        let writers = Lender::new(writing, connections.writers);
+        let readers = Lender::new(reading, connections.readers);
+        let mut loan = writers.lend().await.map_err(of_query)?;
         let commit: String = sqlx::query_scalar("SHOW synchronous_commit")
-            .fetch_one(&writers)
+            .fetch_one(&mut loan.connection)
             .await
             .map_err(of_query)?;
+        loan.give_back();
         if commit == "off" && !connections.allow_async_commit {
             let why = "synchronous_commit is off: an acknowledged event could be lost; \
                        set it to on, or pass --allow-async-commit";
@@ -97,75 +99,38 @@ impl PostgresStore {
         }
         let description =
             format!("Postgres at {place}, database {database} (synchronous_commit={commit})");
-        Ok(Self { clock, writers, readers, description })
+        Ok(Self { clock, options, writers, readers, description })
     }
 
-    /// The connections that events are written through, for tests that go around the lock.
+    /// How it connects, for tests that go around the lock.
     #[must_use]
-    pub fn writers(&self) -> &PgPool {
-        &self.writers
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
     }
 
-    /// One attempt at a batch. What was decided is told also when the commit's outcome is not known.
-    async fn attempt(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, Attempt> {
-        let before = |error| match Verdict::of(&error) {
-            Verdict::Transient => Attempt::Again(error),
-            _ => Attempt::Failed(of_query(error)),
-        };
-        let begin = self.writers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
-        let mut section = PostgresView::new(log, begin.await.map_err(before)?);
+    /// Tells in `decided` what may be written, before it is.
+    async fn attempt(
+        &self,
+        log: &Log,
+        batch: &[Publish],
+        decided: &mut Vec<Outcome>,
+    ) -> Result<(), StorageError> {
+        let mut section =
+            PostgresView::new(log, self.writers.begin(WRITE).await.map_err(of_query)?);
         for lane in append::lanes_touched(log, batch) {
-            section.lock(lane).await.map_err(before)?;
+            section.lock(lane).await.map_err(of_query)?;
         }
-        let decided = append::decide(&mut section, log, self.clock.now(), batch).await;
-        // The view tells storage errors; what it met last says whether another attempt may help.
-        let outcomes = match (decided, section.last_verdict()) {
-            (Ok(outcomes), _) => outcomes,
-            (Err(error), Some(Verdict::Transient)) => return Err(Attempt::Later(error)),
-            (Err(error), _) => return Err(Attempt::Failed(error)),
-        };
-        match section.commit().await {
-            Ok(()) => Ok(outcomes),
-            Err(error) => match Verdict::of(&error) {
-                Verdict::Transient => Err(Attempt::Again(error)),
-                _ => Err(Attempt::Unknown(error, outcomes)),
-            },
-        }
+        *decided = append::decide(&mut section, log, self.clock.now(), batch).await?;
+        section.commit().await.map_err(of_commit)
     }
 }
 
-/// How an attempt ended that did not commit for certain.
-enum Attempt {
-    /// Rolled back; the same may succeed.
-    Again(sqlx::Error),
-    Later(StorageError),
-    /// Rolled back; the same will fail.
-    Failed(StorageError),
-    /// The commit was sent and not answered.
-    Unknown(sqlx::Error, Vec<Outcome>),
-}
-
-fn pool(options: PgConnectOptions, size: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(TURN_TIMEOUT)
-        .connect_lazy_with(options)
-}
-
-/// A request that was dropped while it began a view leaves its transaction open, unknown to sqlx: the
-/// next user would read the past. The rollback also tells whether the server is still there.
-fn readers(options: PgConnectOptions, size: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(TURN_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, _| {
-            Box::pin(async move {
-                sqlx::raw_sql("ROLLBACK").execute(connection).await?;
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(options)
+/// Resolves within [`ATTEMPT_TIMEOUT`]; whoever waits longer is dropped, with its connection.
+async fn in_time<T>(
+    work: impl Future<Output = Result<T, StorageError>>,
+) -> Result<T, StorageError> {
+    let done = tokio::time::timeout(ATTEMPT_TIMEOUT, work).await;
+    done.unwrap_or_else(|late| Err(StorageError::OutcomeUnknown(late.into())))
 }
 
 /// Brings the schema up to date. Any number of processes may do so at once.
@@ -180,35 +145,36 @@ impl Logs for PostgresStore {
         settings: &LogSettings,
         fresh: Log,
     ) -> Result<(Log, bool), PutLogError> {
-        let deadline = Instant::now() + APPEND_DEADLINE;
         // Nothing inserted and nothing found: another log took the number meanwhile.
-        loop {
+        for _ in 0..NUMBERS_TRIED {
             if let Some(put) = self.try_put_log(settings, &fresh).await? {
                 return Ok(put);
             }
-            if Instant::now() > deadline {
-                return Err(StorageError::Unavailable("no number for a log".into()).into());
-            }
         }
+        Err(StorageError::Unavailable("no number for a log".into()).into())
     }
 
     async fn log(&self, name: &LogName) -> Result<Option<Log>, StorageError> {
+        let mut loan = self.readers.lend_checked().await.map_err(of_query)?;
         let row: Option<LogRow<Time>> = sqlx::query_as(include_str!("sql/find_log.sql"))
             .bind(name.as_str())
-            .fetch_optional(&self.readers)
+            .fetch_optional(&mut loan.connection)
             .await
             .map_err(of_query)?;
+        loan.give_back();
         row.map(rows::log).transpose()
     }
 
     async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError> {
+        let mut loan = self.readers.lend_checked().await.map_err(of_query)?;
         let rows: Vec<LogRow<Time>> = sqlx::query_as(include_str!("sql/list_logs.sql"))
             .bind(listing.prefix.as_str())
             .bind(listing.after.as_deref().unwrap_or_default())
             .bind(i64::try_from(listing.limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
+            .fetch_all(&mut loan.connection)
             .await
             .map_err(of_query)?;
+        loan.give_back();
         let logs: Vec<Log> = rows.into_iter().map(rows::log).collect::<Result<_, _>>()?;
         Ok(logs.into_iter().filter(|log| listing.holds(log.name.as_str())).collect())
     }
@@ -220,8 +186,7 @@ impl PostgresStore {
         settings: &LogSettings,
         fresh: &Log,
     ) -> Result<Option<(Log, bool)>, PutLogError> {
-        let begin = self.writers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
-        let mut turn = begin.await.map_err(of_query)?;
+        let mut turn = self.writers.begin(WRITE).await.map_err(of_query)?;
         let inserted: Option<LogRow<Time>> = sqlx::query_as(include_str!("sql/insert_log.sql"))
             .bind(fresh.name.as_str())
             .bind(fresh.lanes.ordering.as_str())
@@ -230,7 +195,7 @@ impl PostgresStore {
             .bind(fresh.require_condition)
             .bind(fresh.incarnation)
             .bind(Time::from(fresh.created_at))
-            .fetch_optional(&mut *turn)
+            .fetch_optional(&mut turn.connection)
             .await
             .map_err(of_query)?;
         if let Some(row) = inserted {
@@ -238,15 +203,15 @@ impl PostgresStore {
             sqlx::query(include_str!("sql/insert_lanes.sql"))
                 .bind(log.id)
                 .bind((0..log.lanes.count).collect::<Vec<i64>>())
-                .execute(&mut *turn)
+                .execute(&mut turn.connection)
                 .await
                 .map_err(of_query)?;
-            turn.commit().await.map_err(error::of_commit)?;
+            commit(turn).await?;
             return Ok(Some((log, true)));
         }
         let found: Option<LogRow<Time>> = sqlx::query_as(include_str!("sql/find_log.sql"))
             .bind(settings.name.as_str())
-            .fetch_optional(&mut *turn)
+            .fetch_optional(&mut turn.connection)
             .await
             .map_err(of_query)?;
         let Some(row) = found else { return Ok(None) };
@@ -258,67 +223,86 @@ impl PostgresStore {
             let row: LogRow<Time> = sqlx::query_as(include_str!("sql/update_log.sql"))
                 .bind(log.id)
                 .bind(require)
-                .fetch_one(&mut *turn)
+                .fetch_one(&mut turn.connection)
                 .await
                 .map_err(of_query)?;
             log = rows::log(row)?;
         }
-        turn.commit().await.map_err(error::of_commit)?;
+        commit(turn).await?;
         Ok(Some((log, false)))
     }
+}
+
+async fn commit(mut turn: Loan) -> Result<(), StorageError> {
+    sqlx::raw_sql("COMMIT").execute(&mut turn.connection).await.map_err(of_commit)?;
+    turn.give_back();
+    Ok(())
 }
 
 #[async_trait]
 impl Events for PostgresStore {
     async fn view(&self, log: &Log) -> Result<Box<dyn View>, StorageError> {
-        let begin = self.readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        Ok(Box::new(PostgresView::new(log, begin.await.map_err(of_query)?)))
+        let loan = self.readers.begin(READ).await.map_err(of_query)?;
+        Ok(Box::new(PostgresView::new(log, loan)))
     }
 
-    /// Tries until it is settled. After a commit without an answer the next attempt resolves it *by
-    /// writing*: it takes the lanes' locks, looks the ids up, and either finds them or writes them,
-    /// which alone fences a statement that is still in flight in a stopped backend.
-    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
-        let deadline = Instant::now() + APPEND_DEADLINE;
-        let mut backoff = BACKOFF_FIRST;
-        let mut in_doubt: Option<Vec<Outcome>> = None;
-        loop {
-            let error = match self.attempt(log, batch).await {
-                Ok(outcomes) => return Ok(own(outcomes, in_doubt)),
-                Err(Attempt::Failed(error)) if in_doubt.is_none() => return Err(error),
-                Err(Attempt::Failed(error) | Attempt::Later(error)) => error,
-                Err(Attempt::Again(error)) => of_query(error),
-                Err(Attempt::Unknown(error, outcomes)) => {
-                    in_doubt.get_or_insert(outcomes);
-                    StorageError::OutcomeUnknown(error.into())
+    async fn look(
+        &self,
+        log: &Log,
+        streams: &[StreamKey],
+        ids: &[Uuid],
+    ) -> Result<Known, StorageError> {
+        let loan = self.readers.lend().await.map_err(of_query)?;
+        let mut view = PostgresView::new(log, loan);
+        let mut known = Known::default();
+        if !streams.is_empty() {
+            known.positions = view.positions(streams).await?;
+        }
+        if !ids.is_empty() {
+            known.ids = view.taken(ids).await?;
+        }
+        view.give_back();
+        Ok(known)
+    }
+
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
+        let mut decided = Vec::new();
+        match in_time(self.attempt(log, batch, &mut decided)).await {
+            Ok(()) => Ok(decided),
+            Err(error) if error.may_have_written() => Err(AppendError { error, in_doubt: decided }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn extend(
+        &self,
+        log: &Log,
+        lane: Lane,
+        last: i64,
+        events: &[Event],
+    ) -> Result<bool, StorageError> {
+        let mut loan = self.writers.lend().await.map_err(of_query)?;
+        in_time(async {
+            match view::extend(&mut loan.connection, log, lane, last, events).await {
+                Ok(written) => {
+                    loan.give_back();
+                    Ok(written > 0)
                 }
-            };
-            if Instant::now() + backoff > deadline {
-                return Err(match in_doubt {
-                    Some(_) => StorageError::OutcomeUnknown(error.into()),
-                    None => error,
-                });
+                Err(error) if is_taken(&error) => {
+                    loan.give_back();
+                    Ok(false)
+                }
+                Err(error) => Err(of_commit(error)),
             }
-            tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
-        }
+        })
+        .await
     }
-}
-
-/// What an attempt in doubt had written is found as a replay by the next: it is still its own.
-fn own(mut outcomes: Vec<Outcome>, in_doubt: Option<Vec<Outcome>>) -> Vec<Outcome> {
-    for (outcome, earlier) in outcomes.iter_mut().zip(in_doubt.into_iter().flatten()) {
-        if let (Ok(ack), Ok(earlier)) = (outcome, earlier) {
-            ack.replayed = earlier.replayed;
-        }
-    }
-    outcomes
 }
 
 #[async_trait]
 impl Health for PostgresStore {
     async fn ready(&self) -> Result<(), StorageError> {
-        sqlx::query("SELECT 1").execute(&self.readers).await.map(|_| ()).map_err(of_query)
+        self.readers.lend_checked().await.map(Loan::give_back).map_err(of_query)
     }
 
     fn description(&self) -> String {

@@ -1,12 +1,14 @@
 //! One transaction on the database, as a view and as a section.
 
 use async_trait::async_trait;
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use super::error::{Verdict, of_query};
+use super::{error::of_query, lending::Loan};
 use crate::{
-    model::{CategoryName, Direction, Event, Lane, Log, Source, StreamKey, StreamName, Timestamp},
+    model::{
+        CategoryName, Direction, Event, Lane, Lanes, Log, Source, StreamKey, StreamName, Timestamp,
+    },
     storage::{
         Listing, Section, Span, StorageError, Tip, View,
         sql::rows::{self, EventRow, TipRow},
@@ -15,16 +17,26 @@ use crate::{
 
 type Time = chrono::DateTime<chrono::Utc>;
 
-/// A transaction. Dropped without [`PostgresView::commit`], it is rolled back.
+/// How a view reads: one snapshot for all of its statements.
+pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// How a section reads: each statement sees what was committed before it.
+pub(super) const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// A transaction. Dropped without [`PostgresView::commit`] or `close`, its connection is closed, and
+/// the server rolls it back.
 pub(super) struct PostgresView {
     log: Log,
-    transaction: Transaction<'static, Postgres>,
-    verdict: Option<Verdict>,
+    loan: Loan,
 }
 
 impl PostgresView {
-    pub(super) fn new(log: &Log, transaction: Transaction<'static, Postgres>) -> Self {
-        Self { log: log.clone(), transaction, verdict: None }
+    /// A view on a connection that is in a transaction, or whose statements each stand alone.
+    pub(super) fn new(log: &Log, loan: Loan) -> Self {
+        Self { log: log.clone(), loan }
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        &mut self.loan.connection
     }
 
     /// Takes the lock of a lane, until the transaction ends.
@@ -32,22 +44,28 @@ impl PostgresView {
         let row = sqlx::query(include_str!("sql/lock_lane.sql"))
             .bind(self.log.id)
             .bind(lane)
-            .fetch_one(&mut *self.transaction);
+            .fetch_one(self.connection());
         row.await.map(|_| ())
     }
 
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.transaction.commit().await
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("COMMIT").execute(self.connection()).await?;
+        self.give_back();
+        Ok(())
     }
 
-    /// What the last error says about the transaction.
-    pub(super) fn last_verdict(&self) -> Option<Verdict> {
-        self.verdict
+    /// Gives the connection back; it is in no transaction any more.
+    pub(super) fn give_back(self) {
+        self.loan.give_back();
     }
 
-    fn failed(&mut self, error: sqlx::Error) -> StorageError {
-        self.verdict = Some(Verdict::of(&error));
-        of_query(error)
+    /// The ids that are taken, of these.
+    pub(super) async fn taken(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
+        let taken = sqlx::query_scalar(include_str!("sql/taken_ids.sql"))
+            .bind(self.log.id)
+            .bind(ids)
+            .fetch_all(self.connection());
+        taken.await.map_err(of_query)
     }
 }
 
@@ -89,10 +107,10 @@ impl View for PostgresView {
                 query.bind(limit).bind(key.category.as_str()).bind(key.stream.as_str())
             }
         };
-        let rows = query.fetch(&mut *self.transaction);
-        rows::collect::<Time>(rows, self.log.lanes, span.bytes)
-            .await
-            .map_err(|error| self.failed(error))
+        let lanes = self.log.lanes;
+        let rows = query.fetch(self.connection());
+        let rows = rows::collect::<Time>(rows, lanes, span.bytes).await;
+        rows.map_err(of_query)
     }
 
     async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError> {
@@ -108,10 +126,8 @@ impl View for PostgresView {
                 .bind(key.category.as_str())
                 .bind(key.stream.as_str()),
         };
-        let row: Option<TipRow<Time>> = query
-            .fetch_optional(&mut *self.transaction)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let row: Option<TipRow<Time>> =
+            query.fetch_optional(self.connection()).await.map_err(of_query)?;
         Ok(row.map(rows::tip))
     }
 
@@ -126,9 +142,9 @@ impl View for PostgresView {
                 .bind(self.log.id)
                 .bind(categories)
                 .bind(names)
-                .fetch_all(&mut *self.transaction)
+                .fetch_all(self.connection())
                 .await
-                .map_err(|error| self.failed(error))?;
+                .map_err(of_query)?;
         let key = |category: String, stream: String| StreamKey {
             category: CategoryName::stored(category),
             stream: StreamName::stored(stream),
@@ -141,9 +157,9 @@ impl View for PostgresView {
         let rows: Vec<EventRow<Time>> = sqlx::query_as(include_str!("sql/with_ids.sql"))
             .bind(self.log.id)
             .bind(ids)
-            .fetch_all(&mut *self.transaction)
+            .fetch_all(self.connection())
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(of_query)?;
         Ok(rows.into_iter().map(|row| rows::event(self.log.lanes, row)).collect())
     }
 
@@ -153,9 +169,9 @@ impl View for PostgresView {
             .bind(listing.prefix.as_str())
             .bind(listing.after.as_deref().unwrap_or_default())
             .bind(limit(listing.limit))
-            .fetch_all(&mut *self.transaction)
+            .fetch_all(self.connection())
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(of_query)?;
         let names = names.into_iter().filter(|name| listing.holds(name));
         Ok(names.map(CategoryName::stored).collect())
     }
@@ -171,9 +187,9 @@ impl View for PostgresView {
             .bind(listing.after.as_deref().unwrap_or_default())
             .bind(limit(listing.limit))
             .bind(category.as_str())
-            .fetch_all(&mut *self.transaction)
+            .fetch_all(self.connection())
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(of_query)?;
         let names = names.into_iter().filter(|name| listing.holds(name));
         Ok(names.map(StreamName::stored).collect())
     }
@@ -182,43 +198,65 @@ impl View for PostgresView {
         sqlx::query_scalar(include_str!("sql/category_count.sql"))
             .bind(self.log.id)
             .bind(category.as_str())
-            .fetch_one(&mut *self.transaction)
+            .fetch_one(self.connection())
             .await
-            .map_err(|error| self.failed(error))
+            .map_err(of_query)
     }
 
-    async fn close(self: Box<Self>) {
-        // Nothing was written; a failed rollback shows at the next use of the connection.
-        let _ = self.transaction.rollback().await;
+    async fn close(mut self: Box<Self>) {
+        if sqlx::raw_sql("COMMIT").execute(self.connection()).await.is_ok() {
+            self.give_back();
+        }
     }
 }
 
 #[async_trait]
 impl Section for PostgresView {
     async fn insert(&mut self, events: &[Event]) -> Result<(), StorageError> {
-        let of = |part: fn(&Event) -> &str| events.iter().map(part).collect::<Vec<&str>>();
-        let times = |part: fn(&Event) -> Timestamp| {
-            events.iter().map(|event| Time::from(part(event))).collect::<Vec<Time>>()
-        };
-        let places = events.iter().map(|event| self.log.lanes.split(event.sequence_number));
-        let (lanes, sequences): (Vec<i64>, Vec<i64>) = places.unzip();
-        sqlx::query(include_str!("sql/insert_events.sql"))
-            .bind(self.log.id)
-            .bind(lanes)
-            .bind(sequences)
-            .bind(of(|event| event.stream.category.as_str()))
-            .bind(of(|event| event.stream.stream.as_str()))
-            .bind(events.iter().map(|event| event.position).collect::<Vec<i64>>())
-            .bind(events.iter().map(|event| event.id).collect::<Vec<Uuid>>())
-            .bind(of(|event| event.name.as_str()))
-            .bind(of(|event| event.payload.as_str()))
-            .bind(of(|event| event.metadata.as_str()))
-            .bind(times(|event| event.observed_at))
-            .bind(times(|event| event.occurred_at))
-            .bind(times(|event| event.recorded_at))
-            .execute(&mut *self.transaction)
-            .await
-            .map_err(|error| self.failed(error))?;
-        Ok(())
+        let query = sqlx::query(include_str!("sql/insert_events.sql")).bind(self.log.id);
+        let (lanes, sequences) = places(self.log.lanes, events);
+        let query = bind_events(query.bind(lanes).bind(sequences), events);
+        let inserted = query.execute(self.connection()).await;
+        inserted.map(|_| ()).map_err(of_query)
     }
+}
+
+type Statement = Query<'static, Postgres, PgArguments>;
+
+fn places(lanes: Lanes, events: &[Event]) -> (Vec<i64>, Vec<i64>) {
+    events.iter().map(|event| lanes.split(event.sequence_number)).unzip()
+}
+
+/// Binds what both ways of inserting have in common, from the category on.
+fn bind_events(query: Statement, events: &[Event]) -> Statement {
+    let of = |part: fn(&Event) -> &str| events.iter().map(part).collect::<Vec<&str>>();
+    let times = |part: fn(&Event) -> Timestamp| {
+        events.iter().map(|event| Time::from(part(event))).collect::<Vec<Time>>()
+    };
+    query
+        .bind(of(|event| event.stream.category.as_str()))
+        .bind(of(|event| event.stream.stream.as_str()))
+        .bind(events.iter().map(|event| event.position).collect::<Vec<i64>>())
+        .bind(events.iter().map(|event| event.id).collect::<Vec<Uuid>>())
+        .bind(of(|event| event.name.as_str()))
+        .bind(of(|event| event.payload.as_str()))
+        .bind(of(|event| event.metadata.as_str()))
+        .bind(times(|event| event.observed_at))
+        .bind(times(|event| event.occurred_at))
+        .bind(times(|event| event.recorded_at))
+}
+
+/// Writes events at the end of a lane in one statement, if it ends with n = `last`; says how many
+/// were written.
+pub(super) async fn extend(
+    connection: &mut PgConnection,
+    log: &Log,
+    lane: Lane,
+    last: i64,
+    events: &[Event],
+) -> Result<u64, sqlx::Error> {
+    let (_, sequences) = places(log.lanes, events);
+    let query = sqlx::query(include_str!("sql/extend_lane.sql"));
+    let query = query.bind(log.id).bind(lane).bind(last).bind(sequences);
+    bind_events(query, events).execute(connection).await.map(|done| done.rows_affected())
 }

@@ -7,6 +7,7 @@
 //! Invariant: one process. A lock file keeps a second one off the database while this one writes.
 
 mod error;
+mod insert;
 mod view;
 
 use std::{
@@ -23,16 +24,20 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use uuid::Uuid;
 
 use self::{
-    error::{of_commit, of_query},
+    error::{is_taken, of_commit, of_query},
     view::SqliteView,
 };
 use super::{
-    Events, Health, Listing, Logs, Outcome, PutLogError, StorageError, View, append,
+    AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError, View,
+    append,
     sql::rows::{self, LogRow},
 };
-use crate::model::{Clock, Log, LogName, LogSettings, Publish, lane::HASH_VERSION};
+use crate::model::{
+    Clock, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey, lane::HASH_VERSION,
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -227,12 +232,47 @@ impl Events for SqliteStore {
         Ok(Box::new(SqliteView::new(log, transaction)))
     }
 
-    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
         let turn = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
         let mut section = SqliteView::new(log, turn);
         let outcomes = append::decide(&mut section, log, self.clock.now(), batch).await?;
-        section.commit().await?;
-        Ok(outcomes)
+        match section.commit().await {
+            Ok(()) => Ok(outcomes),
+            Err(error) => Err(AppendError { error, in_doubt: outcomes }),
+        }
+    }
+
+    async fn look(
+        &self,
+        log: &Log,
+        streams: &[StreamKey],
+        ids: &[Uuid],
+    ) -> Result<Known, StorageError> {
+        let mut view = SqliteView::new(log, self.readers.begin().await.map_err(of_query)?);
+        let known =
+            Known { positions: view.positions(streams).await?, ids: view.taken(ids).await? };
+        Box::new(view).close().await;
+        Ok(known)
+    }
+
+    async fn extend(
+        &self,
+        log: &Log,
+        lane: Lane,
+        last: i64,
+        events: &[Event],
+    ) -> Result<bool, StorageError> {
+        let turn = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
+        let mut section = SqliteView::new(log, turn);
+        let tip = section.tip(&Source::Log, lane).await?;
+        if tip.map_or(0, |tip| tip.n) != last {
+            return Ok(false);
+        }
+        match section.add(events).await {
+            Ok(()) => section.commit().await.map(|()| true),
+            Err(error) if is_taken(&error) => Ok(false),
+            Err(error) => Err(of_query(error)),
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::error::{of_commit, of_query};
+use super::{
+    error::{of_commit, of_query},
+    insert,
+};
 use crate::{
     model::{CategoryName, Direction, Event, Lane, Log, Source, StreamKey, StreamName},
     storage::{
@@ -22,6 +25,27 @@ pub(super) struct SqliteView {
 impl SqliteView {
     pub(super) fn new(log: &Log, transaction: Transaction<'static, Sqlite>) -> Self {
         Self { log: log.clone(), transaction }
+    }
+
+    /// Inserts events; the error tells whether a unique index fired.
+    pub(super) async fn add(&mut self, events: &[Event]) -> Result<(), sqlx::Error> {
+        let Log { id, lanes, .. } = self.log;
+        insert::insert(&mut self.transaction, id, lanes, events).await
+    }
+
+    /// The ids that are taken, of these.
+    pub(super) async fn taken(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
+        let mut taken = Vec::new();
+        for id in ids {
+            let exists: bool = sqlx::query_scalar(include_str!("sql/taken_id.sql"))
+                .bind(self.log.id)
+                .bind(id)
+                .fetch_one(&mut *self.transaction)
+                .await
+                .map_err(of_query)?;
+            taken.extend(exists.then_some(*id));
+        }
+        Ok(taken)
     }
 
     pub(super) async fn commit(self) -> Result<(), StorageError> {
@@ -170,26 +194,6 @@ impl View for SqliteView {
 #[async_trait]
 impl Section for SqliteView {
     async fn insert(&mut self, events: &[Event]) -> Result<(), StorageError> {
-        for event in events {
-            let (lane, n) = self.log.lanes.split(event.sequence_number);
-            sqlx::query(include_str!("sql/insert_event.sql"))
-                .bind(self.log.id)
-                .bind(lane)
-                .bind(n)
-                .bind(event.stream.category.as_str())
-                .bind(event.stream.stream.as_str())
-                .bind(event.position)
-                .bind(event.id)
-                .bind(event.name.as_str())
-                .bind(event.payload.as_str())
-                .bind(event.metadata.as_str())
-                .bind(event.observed_at.micros())
-                .bind(event.occurred_at.micros())
-                .bind(event.recorded_at.micros())
-                .execute(&mut *self.transaction)
-                .await
-                .map_err(of_query)?;
-        }
-        Ok(())
+        self.add(events).await.map_err(of_query)
     }
 }

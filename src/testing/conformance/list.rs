@@ -178,6 +178,15 @@ macro_rules! conformance_cases {
             logs_created_at_once_are_created_once_each;
             logs_keep_apart_what_has_the_same_names;
         }
+        extending {
+            what_was_decided_is_written_where_the_lane_ends;
+            the_first_events_of_a_lane_are_written_after_0;
+            a_lane_that_ends_elsewhere_is_left_alone;
+            what_is_taken_stops_the_whole_batch;
+            of_those_who_extend_at_once_one_wins;
+            steps_and_sections_keep_out_of_each_others_way;
+            what_is_looked_up_is_what_is_stored;
+        }
         unique {
             a_sequence_number_is_taken_once;
             a_position_is_taken_once;

@@ -13,6 +13,7 @@
 mod conditions;
 mod content;
 mod cursors;
+mod extending;
 mod filters;
 mod following;
 mod lanes;

@@ -2,7 +2,7 @@
 
 use super::store::{TestStore, events_of, numbers, time};
 use crate::{
-    model::{Ack, Log, NewEvent, Ordering, Publish, RawJson, StreamKey, Test},
+    model::{Ack, IdOrigin, Log, NewEvent, Ordering, Publish, RawJson, StreamKey, Test},
     storage::{Outcome, Refusal},
     testing::{NewEventBuilder, PublishBuilder, WriteBuilder, random},
 };
@@ -179,8 +179,11 @@ pub(super) async fn times_are_compared_only_if_they_are_stated(store: TestStore)
 
 /// A publish under an `Idempotency-Key` that gives these ids; the last id is of no event.
 fn keyed(stream: &StreamKey, ids: &[uuid::Uuid], like: &[NewEvent]) -> Publish {
-    let new =
-        |(id, event): (&uuid::Uuid, &NewEvent)| NewEvent { id: *id, keyed: true, ..event.clone() };
+    let new = |(id, event): (&uuid::Uuid, &NewEvent)| NewEvent {
+        id: *id,
+        id_origin: IdOrigin::Keyed,
+        ..event.clone()
+    };
     let events: Vec<NewEvent> = ids.iter().zip(like).map(new).collect();
     Publish { next_keyed_id: ids.get(events.len()).copied(), ..publish(stream, &events) }
 }

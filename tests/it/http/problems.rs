@@ -167,7 +167,7 @@ async fn a_panic_is_an_internal_problem_and_the_server_goes_on() {
         server.get(JOE).await.expect(200);
     }
     store.set(Trouble::PanicInAppend);
-    publish(&server, "prefer", "nothing").await.problem(503, "outcome-unknown");
+    publish(&server, "prefer", "nothing").await.problem(500, "internal");
     store.set(Trouble::None);
     publish(&server, "prefer", "nothing").await.expect(201);
 }

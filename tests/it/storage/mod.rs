@@ -15,3 +15,16 @@ mod postgres {
 mod sqlite {
     everlog::conformance_suite!(crate::support::sqlite::open);
 }
+
+/// The suite once more on each, as the service has them: through the committers.
+mod committed {
+    mod memory {
+        everlog::conformance_suite!(crate::support::committed::memory::open);
+    }
+    mod postgres {
+        everlog::conformance_suite!(crate::support::committed::postgres::open);
+    }
+    mod sqlite {
+        everlog::conformance_suite!(crate::support::committed::sqlite::open);
+    }
+}

@@ -1,7 +1,7 @@
 //! Postgres behind a wire that is cut: nothing acknowledged is lost or doubled, and what fails says
 //! whether something may have been written.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use everlog::{
     model::{Event, Log, Publish, StreamKey, Test},
@@ -10,6 +10,7 @@ use everlog::{
 };
 
 use crate::support::{
+    committed::{committed, committed_within},
     postgres::{BySql, CONNECTIONS, Database},
     proxy::Proxy,
 };
@@ -23,7 +24,7 @@ async fn behind_proxy() -> (TestStore, Proxy) {
     let storage = Storage::new(Arc::new(store.expect("the store opens through the proxy")));
     let direct = sqlx::PgPool::connect_lazy_with(database.options());
     let backdoor = Arc::new(BySql(direct));
-    (TestStore { storage, backdoor, clock, keep: Arc::new(database) }, proxy)
+    (committed(TestStore { storage, backdoor, clock, keep: Arc::new(database) }), proxy)
 }
 
 /// A publish that could not be written a second time.
@@ -43,6 +44,7 @@ async fn written_once(store: &TestStore, log: &Log, publish: &Publish) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_is_told_as_it_was() {
     let (store, proxy) = behind_proxy().await;
+    let store = committed(store);
     let log = store.log().await;
     proxy.cut_after_commit();
     written_once(&store, &log, &once(&random::stream())).await;
@@ -52,6 +54,7 @@ async fn a_commit_whose_answer_is_lost_is_told_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_does_not_arrive_is_made_again() {
     let (store, proxy) = behind_proxy().await;
+    let store = committed(store);
     let log = store.log().await;
     proxy.cut_before_commit();
     written_once(&store, &log, &once(&random::stream())).await;
@@ -61,6 +64,7 @@ async fn a_commit_that_does_not_arrive_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_whose_answer_is_lost_stays_a_replay() {
     let (store, proxy) = behind_proxy().await;
+    let store = committed(store);
     let (log, publish) = (store.log().await, once(&random::stream()));
     let written = store.write(&log, &publish).await;
     proxy.cut_after_commit();
@@ -72,6 +76,7 @@ async fn a_replay_whose_answer_is_lost_stays_a_replay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_refused_of_a_batch_stay_refused_when_the_answer_is_lost() {
     let (store, proxy) = behind_proxy().await;
+    let store = committed(store);
     let (log, stream) = (store.log().await, random::stream());
     proxy.cut_after_commit();
     let outcomes = store.append(&log, &[once(&stream), once(&stream)]).await;
@@ -84,14 +89,18 @@ async fn the_refused_of_a_batch_stay_refused_when_the_answer_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_told_and_passes() {
     let (store, proxy) = behind_proxy().await;
+    let store = committed_within(store, Duration::from_millis(500));
     let (log, stream) = (store.log().await, random::stream());
     let before = store.fill(&log, &stream, 1).await;
     proxy.refuse(true);
     let publish = PublishBuilder::random(&stream, 1).build();
     let batch = std::slice::from_ref(&publish);
-    let error = store.storage.events.append(&log, batch).await.expect_err("Postgres is away");
-    assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
-    assert!(error.retryable() && !error.may_have_written());
+    // The first is sent on a wire that seems whole.
+    let failed = store.storage.events.append(&log, batch).await.expect_err("Postgres is away");
+    assert!(matches!(failed.error, StorageError::OutcomeUnknown(_)), "{failed:?}");
+    let failed = store.storage.events.append(&log, batch).await.expect_err("Postgres is away");
+    assert!(matches!(failed.error, StorageError::Unavailable(_)), "{failed:?}");
+    assert!(failed.error.retryable() && !failed.error.may_have_written());
     let error = store.storage.events.view(&log).await.err().expect("Postgres is away");
     assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
     let error = store.storage.health.ready().await.expect_err("Postgres is away");

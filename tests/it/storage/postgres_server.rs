@@ -14,13 +14,13 @@ use everlog::{
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::task::JoinSet;
 
-use crate::support::postgres::{BySql, CONNECTIONS, Database, insert_event};
+use crate::support::postgres::{BySql, CONNECTIONS, Database, insert_event, pool};
 
 /// A store, the pool that it writes through, and its database.
 async fn scene() -> (TestStore, PgPool, Arc<Database>) {
     let database = Arc::new(Database::migrated().await);
     let (store, clock) = database.store().await;
-    let pool = store.writers().clone();
+    let pool = pool(&store);
     let backdoor = Arc::new(BySql(pool.clone()));
     let storage = Storage::new(store);
     (TestStore { storage, backdoor, clock, keep: database.clone() }, pool, database)
@@ -54,7 +54,7 @@ async fn several_migrate_one_empty_database_at_once() {
         migrated.expect("all of them succeed");
     }
     let (store, clock) = database.store().await;
-    let backdoor = Arc::new(BySql(store.writers().clone()));
+    let backdoor = Arc::new(BySql(pool(&store)));
     let storage = Storage::new(store);
     let store = TestStore { storage, backdoor, clock, keep: Arc::new(database) };
     let log = store.log().await;

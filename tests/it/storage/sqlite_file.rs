@@ -1,7 +1,7 @@
 //! What only SQLite has: a file, its lock, and triggers that keep events as they are.
 
 use everlog::{
-    storage::{Storage, StorageError, sqlite::SqliteStore},
+    storage::{AppendError, Storage, StorageError, sqlite::SqliteStore},
     testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
 use sqlx::SqlitePool;
@@ -129,7 +129,10 @@ async fn a_full_disk_is_told_and_passes() {
         // Each time, since it is a setting of the connection, which a full disk costs its place.
         sqlx::query(limit(pages + 1)).execute(&pool).await.expect("the disk is small");
         let refused = store.storage.events.append(&log, &[big()]).await;
-        assert!(matches!(refused, Err(StorageError::Full(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AppendError { error: StorageError::Full(_), .. })),
+            "{refused:?}"
+        );
         assert_eq!(store.stored(&log).await, written, "nothing is half-written");
     }
     sqlx::query(limit(1_000_000)).execute(&pool).await.expect("there is space again");

@@ -9,8 +9,8 @@ use everlog::{
         StreamName, condition::Facts,
     },
     storage::{
-        Events, Health, Listing, Logs, Outcome, PutLogError, Span, Storage, StorageError, Tip,
-        View, memory::MemoryStore,
+        AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span, Storage,
+        StorageError, Tip, View, memory::MemoryStore,
     },
     testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
@@ -125,7 +125,7 @@ impl Events for Planted {
         Ok(Box::new(PlantedView { view, log: log.clone(), plant: self.plant }))
     }
 
-    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
         let log = self.log(log);
         let batch = self.spoiled(&log, batch).await?;
         let outcomes = self.inner.append(&log, &batch).await?;
@@ -135,6 +135,25 @@ impl Events for Planted {
             self.inner.append(&log, &[filler]).await?;
         }
         Ok(outcomes)
+    }
+
+    async fn look(
+        &self,
+        log: &Log,
+        streams: &[StreamKey],
+        ids: &[Uuid],
+    ) -> Result<Known, StorageError> {
+        self.inner.look(&self.log(log), streams, ids).await
+    }
+
+    async fn extend(
+        &self,
+        log: &Log,
+        lane: Lane,
+        last: i64,
+        events: &[Event],
+    ) -> Result<bool, StorageError> {
+        self.inner.extend(&self.log(log), lane, last, events).await
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn open() -> TestStore {
     let (store, clock) = database.store().await;
     TestStore {
         storage: Storage::new(store.clone()),
-        backdoor: Arc::new(BySql(store.writers().clone())),
+        backdoor: Arc::new(BySql(pool(&store))),
         clock,
         keep: Arc::new(database),
     }
@@ -177,6 +177,11 @@ async fn execute(options: &PgConnectOptions, sql: &str) -> Result<(), sqlx::Erro
     let mut connection = PgConnection::connect_with(options).await?;
     sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
     connection.close().await
+}
+
+/// Connections around the store, made as its own are.
+pub(crate) fn pool(store: &PostgresStore) -> PgPool {
+    PgPool::connect_lazy_with(store.options().clone())
 }
 
 pub(crate) struct BySql(pub(crate) PgPool);

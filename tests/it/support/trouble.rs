@@ -7,10 +7,11 @@ use std::sync::{
 
 use async_trait::async_trait;
 use everlog::{
-    model::{CategoryName, Event, Lane, Log, LogName, LogSettings, Publish, Source},
+    model::{CategoryName, Event, EventName, Lane, Log, LogName, LogSettings, Publish, Source},
     model::{StreamKey, StreamName},
     storage::{
-        Events, Health, Listing, Logs, Outcome, PutLogError, Span, Storage, StorageError, Tip, View,
+        AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span, Storage,
+        StorageError, Tip, View,
     },
 };
 use tokio::sync::Semaphore;
@@ -18,6 +19,9 @@ use uuid::Uuid;
 
 /// What stands in every cause, and may stand in no answer.
 pub(crate) const SECRET: &str = "password=hunter2 at 10.0.0.7";
+
+/// The name of events that may be refused.
+pub(crate) const REFUSED: &str = "refused-by-the-store";
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) enum Trouble {
     Panic,
     /// Appends panic, on the task that they run on.
     PanicInAppend,
+    /// Whatever holds an event named [`REFUSED`] is refused.
+    RefusesNames,
     /// The event at position 3 of a stream, or with n = 3 in a lane, is left out of what is read.
     Skip,
 }
@@ -81,6 +87,11 @@ impl Troubled {
         self.appends.acquire().await.expect("the semaphore stays open").forget();
     }
 
+    /// Whether there was an append that was not waited for.
+    pub(crate) fn had_an_append(&self) -> bool {
+        self.appends.available_permits() > 0
+    }
+
     /// Waits for a view that was not waited for before.
     pub(crate) async fn a_view(&self) {
         self.views.acquire().await.expect("the semaphore stays open").forget();
@@ -89,6 +100,16 @@ impl Troubled {
     /// Forgets the views there were.
     pub(crate) fn forget_views(&self) {
         self.views.forget_permits(self.views.available_permits());
+    }
+
+    fn judge<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a EventName>,
+    ) -> Result<(), StorageError> {
+        if self.now() == Trouble::RefusesNames && names.any(|name| name.as_str() == REFUSED) {
+            return Err(StorageError::Refused(SECRET.into()));
+        }
+        Ok(())
     }
 
     fn fail(&self, append: bool) -> Result<(), StorageError> {
@@ -142,13 +163,40 @@ impl Events for Troubled {
         Ok(if skip { Box::new(Skipping(inner, log.clone())) } else { inner })
     }
 
-    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, StorageError> {
+    async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
         self.appends.add_permits(1);
         self.fail(true)?;
         if self.held.load(Ordering::SeqCst) {
             self.gate.acquire().await.expect("the semaphore stays open").forget();
         }
+        self.judge(batch.iter().flat_map(Publish::events).map(|event| &event.name))?;
         self.inner.events.append(log, batch).await
+    }
+
+    async fn look(
+        &self,
+        log: &Log,
+        streams: &[StreamKey],
+        ids: &[Uuid],
+    ) -> Result<Known, StorageError> {
+        self.fail(false)?;
+        self.inner.events.look(log, streams, ids).await
+    }
+
+    async fn extend(
+        &self,
+        log: &Log,
+        lane: Lane,
+        last: i64,
+        events: &[Event],
+    ) -> Result<bool, StorageError> {
+        self.appends.add_permits(1);
+        self.fail(true)?;
+        if self.held.load(Ordering::SeqCst) {
+            self.gate.acquire().await.expect("the semaphore stays open").forget();
+        }
+        self.judge(events.iter().map(|event| &event.name))?;
+        self.inner.events.extend(log, lane, last, events).await
     }
 }
 

@@ -1,0 +1,236 @@
+//! What this process knows of the end of a lane, and the publishes that it can decide by that alone.
+//!
+//! Only a yes may come from here: the store confirms it when it writes (see [`super::Events::extend`]).
+//! Whatever cannot be said yes to is decided in a critical section instead (see [`super::append`]).
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{Known, Outcome, append::Pen};
+use crate::model::{
+    Ack, Event, IdOrigin, Lane, Log, Publish, Source, StreamKey, Test, Timestamp, condition::Facts,
+};
+
+/// Streams of one generation; two are kept.
+const STREAMS_MAX: usize = 16_384;
+
+/// The end of a lane, as of this process's last write to it.
+#[derive(Debug)]
+pub struct Heads {
+    last: i64,
+    recorded_at: Timestamp,
+    streams: Generations,
+}
+
+/// The last positions of streams, −1 of an empty one. What was not used for long is forgotten.
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<StreamKey, i64>,
+    old: HashMap<StreamKey, i64>,
+}
+
+impl Generations {
+    fn get(&mut self, stream: &StreamKey) -> Option<i64> {
+        if let Some(position) = self.young.get(stream) {
+            return Some(*position);
+        }
+        let (stream, position) = self.old.remove_entry(stream)?;
+        self.set(stream, position);
+        Some(position)
+    }
+
+    fn set(&mut self, stream: StreamKey, position: i64) {
+        if self.young.len() >= STREAMS_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(stream, position);
+    }
+}
+
+/// What has to be looked up before a batch can be decided.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    pub streams: Vec<StreamKey>,
+    pub ids: Vec<Uuid>,
+}
+
+impl Wanted {
+    /// Whether nothing has to be looked up.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.ids.is_empty()
+    }
+}
+
+/// The one lane that a publish writes to and judges, if there is just one.
+#[must_use]
+pub fn lane_of(log: &Log, publish: &Publish) -> Option<Lane> {
+    if log.lanes.count == 1 {
+        return Some(0);
+    }
+    match super::append::lanes_touched(log, std::slice::from_ref(publish)).as_slice() {
+        [lane] => Some(*lane),
+        _ => None,
+    }
+}
+
+impl Heads {
+    /// The end of a lane after a critical section that this process left last.
+    #[must_use]
+    pub fn after(
+        before: Option<Self>,
+        log: &Log,
+        lane: Lane,
+        outcomes: &[Outcome],
+    ) -> Option<Self> {
+        let acks = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
+        let written = acks.filter(|ack| !ack.replayed).flat_map(|ack| &ack.writes);
+        let events: Vec<&Event> = written.flat_map(|write| &write.events).collect();
+        let n = |event: &&Event| log.lanes.split(event.sequence_number);
+        let mut own = events.iter().filter(|event| n(event).0 == lane);
+        let Some(first) = own.clone().min_by_key(|event| event.sequence_number) else {
+            return before;
+        };
+        // If somebody else wrote in between, what was known of streams is no longer so.
+        let streams = before.filter(|before| before.last + 1 == n(first).1).map(|b| b.streams);
+        let last = own.clone().max_by_key(|event| event.sequence_number)?;
+        let (_, last_n) = n(last);
+        let mut heads = Self {
+            last: last_n,
+            recorded_at: last.recorded_at,
+            streams: streams.unwrap_or_default(),
+        };
+        own.by_ref().for_each(|event| heads.streams.set(event.stream.clone(), event.position));
+        Some(heads)
+    }
+
+    /// n of the lane's last event.
+    #[must_use]
+    pub fn last(&self) -> i64 {
+        self.last
+    }
+
+    /// Whether a publish is of a kind that can be decided by the end of its lane.
+    #[must_use]
+    pub fn can_decide(log: &Log, publish: &Publish) -> bool {
+        let mut can = publish.guarded || !log.require_condition;
+        for condition in &publish.conditions {
+            condition.walk(&mut |c| {
+                can &= !matches!(c.test, Test::NoEventMatching(_))
+                    && match c.source() {
+                        None | Some(Source::Stream(_)) => true,
+                        Some(Source::Log) => log.lanes.count == 1,
+                        Some(Source::Category(_)) => false,
+                    };
+            });
+        }
+        can
+    }
+
+    /// Notes what has to be looked up for a publish: streams that are not known, and ids that a key
+    /// may have been used for; with `replays`, every id that the client stated.
+    pub fn want(&mut self, publish: &Publish, replays: bool, wanted: &mut Wanted) {
+        let mut want = |stream: &StreamKey| {
+            if self.streams.get(stream).is_none() {
+                wanted.streams.push(stream.clone());
+            }
+        };
+        publish.writes.iter().for_each(|write| want(&write.stream));
+        for condition in &publish.conditions {
+            condition.walk(&mut |c| {
+                if let Some(Source::Stream(stream)) = c.source() {
+                    want(&stream);
+                }
+            });
+        }
+        wanted.ids.extend(publish.next_keyed_id);
+        if replays {
+            let stated = publish.events().filter(|event| event.id_origin != IdOrigin::Minted);
+            wanted.ids.extend(stated.map(|event| event.id));
+        }
+    }
+
+    /// Learns what was looked up.
+    pub fn learn(&mut self, wanted: Wanted, known: &Known) {
+        wanted.streams.into_iter().for_each(|stream| self.streams.set(stream, -1));
+        for (stream, position) in &known.positions {
+            self.streams.set(stream.clone(), *position);
+        }
+    }
+}
+
+/// Decides the publishes of one batch, each seeing its predecessors.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    heads: &'a mut Heads,
+    log: &'a Log,
+    lane: Lane,
+    now: Timestamp,
+    taken: HashSet<Uuid>,
+    /// The events to write, in order.
+    pub events: Vec<Event>,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft at the end of a lane. `known` is what was looked up for the batch.
+    #[must_use]
+    pub fn new(
+        heads: &'a mut Heads,
+        log: &'a Log,
+        lane: Lane,
+        clock: Timestamp,
+        known: &Known,
+    ) -> Self {
+        let now = clock.max(heads.recorded_at);
+        let taken = known.ids.iter().copied().collect();
+        Self { heads, log, lane, now, taken, events: Vec::new() }
+    }
+
+    /// The answer to a publish of a kind that [`Heads::can_decide`], if it is a yes.
+    pub fn decide(&mut self, publish: &Publish) -> Option<Ack> {
+        let replay = publish.events().any(|event| self.taken.contains(&event.id))
+            || publish.next_keyed_id.is_some_and(|id| self.taken.contains(&id));
+        if replay || !self.holds(publish) {
+            return None;
+        }
+        let stated = publish.events().filter(|event| event.id_origin != IdOrigin::Minted);
+        self.taken.extend(stated.map(|event| event.id));
+        let mut writes = Vec::with_capacity(publish.writes.len());
+        for write in &publish.writes {
+            let position = self.heads.streams.get(&write.stream)?;
+            let pen = Pen { lanes: self.log.lanes, lane: self.lane, now: self.now };
+            let ack = pen.write(write, self.heads.last, position);
+            self.heads.last += i64::try_from(ack.events.len()).ok()?;
+            let position = ack.events.last()?.position;
+            self.heads.streams.set(write.stream.clone(), position);
+            self.heads.recorded_at = self.now;
+            self.events.extend(ack.events.iter().cloned());
+            writes.push(ack);
+        }
+        Some(Ack { writes, replayed: false })
+    }
+
+    /// Whether every condition holds, and every stream written to is known.
+    fn holds(&mut self, publish: &Publish) -> bool {
+        if publish.writes.iter().any(|write| self.heads.streams.get(&write.stream).is_none()) {
+            return false;
+        }
+        let mut facts = Facts::default();
+        if self.heads.last > 0 {
+            facts.numbers.insert(Source::Log, self.log.lanes.number(self.lane, self.heads.last));
+        }
+        let mut known = true;
+        for condition in &publish.conditions {
+            condition.walk(&mut |c| {
+                let Some(Source::Stream(stream)) = c.source() else { return };
+                match self.heads.streams.get(&stream) {
+                    Some(-1) => {}
+                    Some(position) => drop(facts.positions.insert(stream, position)),
+                    None => known = false,
+                }
+            });
+        }
+        known && publish.conditions.iter().all(|condition| condition.judge(&facts).is_empty())
+    }
+}

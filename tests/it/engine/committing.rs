@@ -1,0 +1,149 @@
+//! Group commit: what queues is written together, nobody suffers for a neighbour, and what a committer
+//! believes of a lane is never the reason for a no.
+
+use std::{sync::Arc, time::Duration};
+
+use everlog::{
+    engine::{
+        publish::{PublishError, Publisher},
+        tail::Wakeups,
+        tasks::Tasks,
+    },
+    model::{Log, Publish, StreamKey, Test},
+    storage::{Refusal, Storage, StorageError},
+    testing::{NewEventBuilder, PublishBuilder, conformance::TestStore, random},
+};
+use futures_util::future::join_all;
+
+use crate::support::{
+    memory, postgres, sqlite,
+    trouble::{REFUSED, Trouble, Troubled},
+};
+
+fn publisher(store: &TestStore) -> Publisher {
+    let tasks = Tasks::default();
+    Publisher::new(store.storage.clone(), store.clock.clone(), Wakeups::default(), tasks)
+}
+
+fn one(stream: &StreamKey) -> Publish {
+    PublishBuilder::random(stream, 1).build()
+}
+
+fn at(stream: &StreamKey, position: i64) -> Publish {
+    let test = Test::PositionIs(stream.clone(), position);
+    PublishBuilder::random(stream, 1).with_condition(test).build()
+}
+
+/// A store that can be troubled, a publisher to it, and a log that it has written to.
+async fn scene() -> (TestStore, Arc<Troubled>, Publisher, Arc<Log>) {
+    let store = memory::open().await;
+    let troubled = Troubled::over(store.storage.clone());
+    let store = TestStore { storage: Storage::new(troubled.clone()), ..store };
+    let (publisher, log) = (publisher(&store), Arc::new(store.log().await));
+    publisher.publish(&log, one(&random::stream())).await.expect("it is written");
+    troubled.an_append().await;
+    (store, troubled, publisher, log)
+}
+
+#[tokio::test]
+async fn what_queues_while_a_commit_is_under_way_is_one_batch() {
+    let (store, troubled, publisher, log) = scene().await;
+    troubled.hold();
+    let publish = |_| publisher.publish(&log, one(&random::stream()));
+    let first = publish(0);
+    let rest = async {
+        troubled.an_append().await;
+        let rest = join_all((0..100).map(publish));
+        let release = async {
+            troubled.release();
+            troubled.an_append().await;
+            troubled.release();
+        };
+        tokio::join!(rest, release).0
+    };
+    let (first, rest) = tokio::join!(first, rest);
+    assert!(first.is_ok() && rest.iter().all(Result::is_ok), "{rest:?}");
+    assert_eq!(store.stored(&log).await.len(), 102);
+    assert!(!troubled.had_an_append(), "a hundred publishes were one batch");
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_is_refused_alone() {
+    let (store, troubled, publisher, log) = scene().await;
+    troubled.set(Trouble::RefusesNames);
+    let bad = |index: usize| index == 7 || index == 40;
+    let publish = |index| {
+        let event = NewEventBuilder::new().with_name(if bad(index) { REFUSED } else { "fine" });
+        publisher.publish(&log, PublishBuilder::of(&random::stream(), event.build()).build())
+    };
+    let answers = join_all((0..50).map(publish)).await;
+    for (index, answer) in answers.iter().enumerate() {
+        let refused = matches!(answer, Err(PublishError::Storage(StorageError::Refused(_))));
+        assert_eq!((refused, answer.is_ok()), (bad(index), !bad(index)), "{index}: {answer:?}");
+    }
+    assert_eq!(store.stored(&log).await.len(), 1 + 48);
+}
+
+#[tokio::test]
+async fn a_publish_that_gets_no_turn_in_time_is_not_written() {
+    let (store, troubled, publisher, log) = scene().await;
+    let publisher = publisher.with_patience(Duration::from_millis(50));
+    troubled.set(Trouble::Unavailable);
+    let answer = publisher.publish(&log, one(&random::stream())).await;
+    assert!(matches!(answer, Err(PublishError::Storage(StorageError::Unavailable(_)))));
+    troubled.set(Trouble::OutcomeUnknown);
+    let answer = publisher.publish(&log, one(&random::stream())).await;
+    assert!(matches!(answer, Err(PublishError::Storage(StorageError::OutcomeUnknown(_)))));
+    troubled.set(Trouble::None);
+    publisher.publish(&log, one(&random::stream())).await.expect("it is written");
+    assert_eq!(store.stored(&log).await.len(), 2);
+}
+
+/// Two processes: what one believes of a stream, the other has made untrue.
+async fn beliefs_are_no_reason_for_a_no(store: TestStore) {
+    let (log, stream) = (Arc::new(store.log().await), random::stream());
+    let (ours, theirs) = (publisher(&store), publisher(&store));
+    let position = async |publisher: &Publisher, publish: Publish| {
+        publisher.publish(&log, publish).await.map(|ack| ack.last().map(|event| event.position))
+    };
+    for turn in 0..5 {
+        let written = position(&ours, at(&stream, 3 * turn - 1)).await;
+        let empty = turn == 0;
+        if empty {
+            assert!(written.is_err(), "an empty stream has no position");
+            position(&ours, one(&stream)).await.expect("it is written");
+        } else {
+            assert_eq!(written.expect("the condition holds"), Some(3 * turn));
+        }
+        assert_eq!(position(&theirs, one(&stream)).await.expect("ours"), Some(3 * turn + 1));
+        // Ours believes that the stream ends with 3 * turn.
+        let stale = position(&ours, at(&stream, 3 * turn)).await;
+        let actual = match stale {
+            Err(PublishError::Refused(refusal)) => *refusal,
+            other => Refusal::ConditionTooBroad { pointer: format!("{other:?}") },
+        };
+        let expected = Some(3 * turn + 1);
+        assert!(
+            matches!(actual, Refusal::ConditionFailed { position, .. } if position == expected),
+            "{actual:?}"
+        );
+        let written = position(&theirs, at(&stream, 3 * turn + 1)).await;
+        assert_eq!(written.expect("the condition holds"), Some(3 * turn + 2));
+    }
+    assert_eq!(store.stored(&log).await.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beliefs_of_a_memory_are_no_reason_for_a_no() {
+    beliefs_are_no_reason_for_a_no(memory::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beliefs_of_sqlite_are_no_reason_for_a_no() {
+    beliefs_are_no_reason_for_a_no(sqlite::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beliefs_of_postgres_are_no_reason_for_a_no() {
+    beliefs_are_no_reason_for_a_no(postgres::open().await).await;
+}

@@ -1,0 +1,3 @@
+//! What runs between the door and the stores.
+
+mod committing;
