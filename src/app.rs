@@ -8,12 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 use crate::{
-    engine::{
-        logs::Logs,
-        publish::Publisher,
-        tail::{Tails, Wakeups},
-        tasks::Tasks,
-    },
+    engine::{hub::Hubs, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     http::{
         self, App,
         connections::{self, Patience},
@@ -43,15 +38,11 @@ impl Service {
         limits: Limits,
         loopback_only: bool,
     ) -> anyhow::Result<Self> {
-        let (tasks, wakeups) = (Tasks::default(), Wakeups::default());
+        let tasks = Tasks::default();
+        let hubs = Hubs::new(storage.clone(), tasks.clone());
         let app = App {
-            publisher: Publisher::new(
-                storage.clone(),
-                clock.clone(),
-                wakeups.clone(),
-                tasks.clone(),
-            ),
-            tails: Tails::new(storage.clone(), wakeups, tasks.clone(), limits),
+            publisher: Publisher::new(storage.clone(), clock.clone(), hubs.clone(), tasks.clone()),
+            tails: Tails::new(storage.clone(), hubs, tasks.clone(), limits),
             logs: Logs::new(storage.clone(), tasks.clone()),
             storage,
             tasks,

@@ -16,10 +16,14 @@ use crate::{
 /// Open files besides the clients' connections.
 const FILES_BESIDES: u64 = 100;
 
-pub(super) async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
+pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     settings.check().map_err(anyhow::Error::msg)?;
     telemetry::start(&settings.log, settings.log_format)?;
     rustls::crypto::ring::default_provider().install_default().ok();
+    // A connection is a file descriptor; the system's usual soft limit is 1,024.
+    let files = rlimit::increase_nofile_limit(u64::MAX)?;
+    let sockets = usize::try_from(files.saturating_sub(FILES_BESIDES)).unwrap_or(usize::MAX);
+    settings.connections_max = settings.connections_max.min(sockets).max(1);
     let clock = Arc::new(SystemClock);
     let url = &settings.store.store;
     let storage = open::open(url, settings.store.connections(), clock.clone())
@@ -31,14 +35,6 @@ pub(super) async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
     })?;
-    // A connection is a file descriptor; the system's usual soft limit is 1,024.
-    let files = rlimit::increase_nofile_limit(u64::MAX)?;
-    if files < u64::try_from(settings.connections_max)? + FILES_BESIDES {
-        tracing::warn!(
-            files,
-            "fewer files may be open than --connections-max asks for (ulimit -n)"
-        );
-    }
     // Whoever reads the welcome may send a signal at once.
     let stopped = stopped()?;
     welcome(&format!("http://{}", listener.local_addr()?), &stored)?;

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::tail::Wakeups;
+use super::hub::Hubs;
 use crate::{
     model::{Ack, Clock, Lane, Log, Publish},
     storage::{
@@ -85,20 +85,15 @@ impl Request {
 pub(super) struct Committer {
     pub storage: Storage,
     pub clock: Arc<dyn Clock>,
-    pub wakeups: Wakeups,
+    pub hubs: Hubs,
     pub lane: Lane,
     heads: Option<Heads>,
     replays: u32,
 }
 
 impl Committer {
-    pub(super) fn new(
-        storage: Storage,
-        clock: Arc<dyn Clock>,
-        wakeups: Wakeups,
-        lane: Lane,
-    ) -> Self {
-        Self { storage, clock, wakeups, lane, heads: None, replays: 0 }
+    pub(super) fn new(storage: Storage, clock: Arc<dyn Clock>, hubs: Hubs, lane: Lane) -> Self {
+        Self { storage, clock, hubs, lane, heads: None, replays: 0 }
     }
 
     /// Commits what is queued, until there is nobody left to queue anything.
@@ -167,7 +162,7 @@ impl Committer {
         match extended {
             Ok(true) => {
                 self.heads = Some(heads);
-                self.wakeups.wake(&log);
+                self.hubs.committed(&log, events.iter());
                 decided.into_iter().for_each(|(request, ack)| request.answer(Ok(Ok(ack))));
             }
             Err(error @ (StorageError::Full(_) | StorageError::Broken(_))) => {
@@ -248,7 +243,8 @@ impl Committer {
 
     fn settle(&mut self, log: &Log, requests: Vec<Request>, outcomes: Vec<Outcome>) {
         self.heads = Heads::after(self.heads.take(), log, self.lane, &outcomes);
-        self.wakeups.wake(log);
+        let written = outcomes.iter().flatten().flat_map(|ack| &ack.writes);
+        self.hubs.committed(log, written.flat_map(|write| &write.events));
         for (request, mut outcome) in requests.into_iter().zip(outcomes) {
             if let Ok(ack) = &mut outcome {
                 // What an attempt in doubt had written is found as a replay: it is still its own.

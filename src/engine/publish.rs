@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     commit::{Committer, Request},
-    tail::Wakeups,
+    hub::Hubs,
     tasks::Tasks,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub enum PublishError {
 pub struct Publisher {
     storage: Storage,
     clock: Arc<dyn Clock>,
-    wakeups: Wakeups,
+    hubs: Hubs,
     tasks: Tasks,
     in_flight: Arc<Semaphore>,
     patience: Duration,
@@ -52,10 +52,10 @@ type Queues = HashMap<(i64, Lane), mpsc::UnboundedSender<Request>>;
 
 impl Publisher {
     #[must_use]
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>, wakeups: Wakeups, tasks: Tasks) -> Self {
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>, hubs: Hubs, tasks: Tasks) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         let committers = Arc::default();
-        Self { storage, clock, wakeups, tasks, in_flight, patience: PATIENCE, committers }
+        Self { storage, clock, hubs, tasks, in_flight, patience: PATIENCE, committers }
     }
 
     /// With another patience for the store.
@@ -110,6 +110,6 @@ impl Publisher {
     }
 
     fn committer(&self, lane: Lane) -> Committer {
-        Committer::new(self.storage.clone(), self.clock.clone(), self.wakeups.clone(), lane)
+        Committer::new(self.storage.clone(), self.clock.clone(), self.hubs.clone(), lane)
     }
 }

@@ -22,6 +22,7 @@ use super::{
     },
     query::Query,
     state::App,
+    tail,
 };
 use crate::{
     model::{Cursor, Direction, INTEGER_MAX, Log, Page, Place, Scan, Source, StreamKey},
@@ -82,8 +83,10 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (log, source) = at.sourced();
-    if negotiate(&headers, &[MediaType::Json, MediaType::Ndjson])? == MediaType::Ndjson {
-        return export::export(app, log, source, query).await;
+    match negotiate(&headers, &[MediaType::Json, MediaType::Ndjson, MediaType::EventStream])? {
+        MediaType::Json => {}
+        MediaType::Ndjson => return export::export(app, log, source, query).await,
+        MediaType::EventStream => return tail::tail(app, log, source, query, &headers).await,
     }
     let (mut ask, wait) = query.scan(&app.limits);
     after_number(&source, &mut ask);

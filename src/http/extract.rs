@@ -149,6 +149,7 @@ const CODINGS: [&str; 4] = ["zstd", "br", "gzip", "identity"];
 pub enum MediaType {
     Json,
     Ndjson,
+    EventStream,
 }
 
 impl MediaType {
@@ -156,6 +157,7 @@ impl MediaType {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
+            Self::EventStream => "text/event-stream",
         }
     }
 }

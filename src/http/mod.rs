@@ -19,6 +19,7 @@ mod publish;
 mod query;
 mod service;
 mod state;
+mod tail;
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -54,6 +55,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::get_latest_event_of_log))
         .routes(routes!(events::get_stream_event))
         .routes(routes!(events::get_event))
+        .routes(routes!(tail::tail_stream))
+        .routes(routes!(tail::tail_category))
+        .routes(routes!(tail::tail_log))
         .routes(routes!(export::export_stream))
         .routes(routes!(export::export_category))
         .routes(routes!(export::export_log))

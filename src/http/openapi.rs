@@ -23,6 +23,7 @@ use super::{
     tags(
         (name = "publish", description = "Append events, atomically and under conditions."),
         (name = "read", description = "Read events: pages, the last one, single ones."),
+        (name = "tail", description = "Follow a source over server-sent events."),
         (name = "export", description = "All events of a source, one a line."),
         (name = "categories and streams", description = "What a log holds."),
         (name = "logs", description = "Isolated, ordered sets of events."),
@@ -267,6 +268,23 @@ pub(super) struct ExportQuery {
     #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     after_sequence_number: Option<i64>,
     /// Only events of this name; repeat it for any of several.
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    name: Option<Vec<String>>,
+}
+
+/// Where a tail begins and what it passes on.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct TailQuery {
+    /// Only what stands after: a position of a stream, else a sequence number, or a cursor from an
+    /// earlier answer; `now` for what is yet to come. `Last-Event-ID` wins over it.
+    #[param(nullable = false, required = false, example = "now")]
+    after: Option<String>,
+    /// Only larger sequence numbers, on streams too. Goes without `after`.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    after_sequence_number: Option<i64>,
+    /// Only events of this name; repeat it for any of several. The filters of pages are taken too.
     #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
     name: Option<Vec<String>>,
 }

@@ -16,7 +16,7 @@ use crate::model::{
         FILTER_VALUES_MAX, LISTING_DEFAULT, LISTING_MAX, PAGE_EVENTS_DEFAULT, WAIT_SECONDS_MAX,
     },
 };
-use crate::storage::Listing;
+use crate::{engine::tail::From, storage::Listing};
 
 /// The parameters of a query that nobody has taken yet, and what is wrong with those taken.
 #[derive(Debug)]
@@ -203,6 +203,28 @@ impl Query {
         }
         let filter = self.filter();
         Scan { after, before, after_sequence_number, filter, ..Scan::first(limits.page_events) }
+    }
+
+    /// Where a tail begins, and what it passes on.
+    pub(super) fn tail(&mut self, limits: &Limits) -> (From, Filter) {
+        if self.pairs.iter().any(|(key, value)| key == "after" && value == "now") {
+            self.pairs.retain(|(key, value)| key != "after" || value != "now");
+            let Scan { after, after_sequence_number, filter, .. } = self.bounds(limits);
+            if after.is_some() || after_sequence_number.is_some() {
+                self.refuse("after", "now goes without another place to begin at");
+            }
+            return (From::Now, filter);
+        }
+        let Scan { after, before, after_sequence_number, filter, .. } = self.bounds(limits);
+        if before.is_some() {
+            self.refuse("before", "a tail has no end");
+        }
+        let from = match (after, after_sequence_number) {
+            (Some(cursor), _) => From::After(cursor),
+            (None, Some(number)) => From::AfterNumber(number),
+            (None, None) => From::Start,
+        };
+        (from, filter)
     }
 
     /// The parameters of a page, and how long to wait for one.

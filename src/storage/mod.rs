@@ -251,6 +251,8 @@ pub trait Events: Send + Sync {
         streams: &[StreamKey],
         ids: &[Uuid],
     ) -> Result<Known, StorageError>;
+    /// n of the last event of each of these lanes, 0 of an empty one. They are named by the log's id.
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError>;
     /// Decides and writes a batch in one critical section (see [`append::decide`]): an outcome for
     /// each publish, in order. An error is an error of them all. One attempt.
     async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError>;

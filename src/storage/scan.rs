@@ -149,7 +149,8 @@ pub async fn position_at<V: View + ?Sized>(
 }
 
 /// Puts places into the form of the source's cursors. A single place is of a lane or a position.
-fn cursor_of(lanes: Lanes, source: &Source, places: Vec<Place>) -> Cursor {
+#[must_use]
+pub fn cursor_of(lanes: Lanes, source: &Source, places: Vec<Place>) -> Cursor {
     match (source, lanes.single(source), places.as_slice()) {
         (Source::Stream(_), _, [place]) => Cursor::Number(*place),
         (_, Some(lane), [place]) => {
@@ -318,6 +319,12 @@ impl<'a> Reader<'a> {
         };
         Some(cursor_of(self.lanes, self.source, self.stripes.iter().map(place).collect()))
     }
+}
+
+/// A cursor of ours as one place for each lane of the source; none of another's.
+#[must_use]
+pub fn places_of(log: &Log, source: &Source, cursor: &Cursor) -> Vec<Place> {
+    places(log.lanes, source, Some(cursor), Lanes::at_most).unwrap_or_default()
 }
 
 /// A cursor as one place for each lane of the source; none without a cursor.

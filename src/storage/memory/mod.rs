@@ -121,6 +121,15 @@ impl Events for MemoryStore {
         Ok(Known { positions, ids })
     }
 
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+        let logs = lock(&self.logs);
+        let end = |(id, lane): &(i64, Lane)| {
+            let entry = logs.values().find(|entry| entry.log.id == *id)?;
+            lock(&entry.shelf).extent().get(usize::try_from(*lane).ok()?).copied()
+        };
+        Ok(lanes.iter().map(|lane| end(lane).unwrap_or(0)).collect())
+    }
+
     async fn extend(
         &self,
         log: &Log,

@@ -265,6 +265,15 @@ impl Events for PostgresStore {
         Ok(known)
     }
 
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+        let mut loan = self.readers.lend().await.map_err(of_query)?;
+        let (logs, lanes): (Vec<i64>, Vec<Lane>) = lanes.iter().copied().unzip();
+        let ends = sqlx::query_scalar(include_str!("sql/lane_ends.sql")).bind(logs).bind(lanes);
+        let ends = ends.fetch_all(&mut loan.connection).await.map_err(of_query)?;
+        loan.give_back();
+        Ok(ends)
+    }
+
     async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
         let mut decided = Vec::new();
         match in_time(self.attempt(log, batch, &mut decided)).await {

@@ -255,6 +255,20 @@ impl Events for SqliteStore {
         Ok(known)
     }
 
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+        let mut ends = Vec::with_capacity(lanes.len());
+        for (log, lane) in lanes {
+            let end: i64 = sqlx::query_scalar(include_str!("sql/lane_end.sql"))
+                .bind(log)
+                .bind(lane)
+                .fetch_one(&self.readers)
+                .await
+                .map_err(of_query)?;
+            ends.push(end);
+        }
+        Ok(ends)
+    }
+
     async fn extend(
         &self,
         log: &Log,

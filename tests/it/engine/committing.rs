@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use everlog::{
     engine::{
+        hub::Hubs,
         publish::{PublishError, Publisher},
-        tail::Wakeups,
         tasks::Tasks,
     },
     model::{Log, Publish, StreamKey, Test},
@@ -22,7 +22,8 @@ use crate::support::{
 
 fn publisher(store: &TestStore) -> Publisher {
     let tasks = Tasks::default();
-    Publisher::new(store.storage.clone(), store.clock.clone(), Wakeups::default(), tasks)
+    let hubs = Hubs::new(store.storage.clone(), tasks.clone());
+    Publisher::new(store.storage.clone(), store.clock.clone(), hubs, tasks)
 }
 
 fn one(stream: &StreamKey) -> Publish {

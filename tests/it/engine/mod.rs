@@ -1,3 +1,4 @@
 //! What runs between the door and the stores.
 
 mod committing;
+mod tailing;

@@ -16,4 +16,5 @@ mod paging;
 mod payloads;
 mod problems;
 mod publishing;
+mod tailing;
 mod waiting;

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use everlog::{
     engine::{
+        hub::Hubs,
         publish::{PublishError, Publisher},
-        tail::Wakeups,
         tasks::Tasks,
     },
     model::{Event, Lane, Log, Publish, StreamKey},
@@ -30,8 +30,9 @@ pub(crate) fn committed(store: TestStore) -> TestStore {
 pub(crate) fn committed_within(store: TestStore, patience: Duration) -> TestStore {
     let storage = store.storage.clone();
     let tasks = Tasks::default();
-    let publisher = Publisher::new(storage.clone(), store.clock.clone(), Wakeups::default(), tasks)
-        .with_patience(patience);
+    let hubs = Hubs::new(storage.clone(), tasks.clone());
+    let publisher =
+        Publisher::new(storage.clone(), store.clock.clone(), hubs, tasks).with_patience(patience);
     let events = Arc::new(Committed { storage: storage.clone(), publisher });
     TestStore { storage: Storage { events, ..storage }, ..store }
 }
@@ -58,6 +59,10 @@ impl Events for Committed {
             Err(PublishError::Storage(error)) => Err(AppendError::from(error)),
         };
         answers.into_iter().map(outcome).collect()
+    }
+
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+        self.storage.events.ends(lanes).await
     }
 
     async fn look(

@@ -37,6 +37,10 @@ impl Events for Hasty {
         Ok(outcomes)
     }
 
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+        self.file.ends(lanes).await
+    }
+
     async fn look(
         &self,
         log: &Log,

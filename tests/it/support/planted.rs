@@ -137,6 +137,10 @@ impl Events for Planted {
         Ok(outcomes)
     }
 
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+        self.inner.ends(lanes).await
+    }
+
     async fn look(
         &self,
         log: &Log,

@@ -167,8 +167,13 @@ impl Call {
         Self(self.0.body(body))
     }
 
+    /// The answer, its body not read yet.
+    pub(crate) async fn response(self) -> reqwest::Response {
+        self.0.send().await.expect("the server answers")
+    }
+
     pub(crate) async fn send(self) -> Answer {
-        let response = self.0.send().await.expect("the server answers");
+        let response = self.response().await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.expect("the answer is complete").to_vec();
         Answer { status, headers, bytes }

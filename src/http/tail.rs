@@ -1,0 +1,273 @@
+//! Tails: a source followed over server-sent events (WHATWG HTML, server-sent events).
+//!
+//! Frames: `retry:`; `start`; one for each event, without a name, its cursor as the id; `caught-up`
+//! once; `ping` while nothing else happens; `bye` when the service stops; `error` with a problem.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::Response,
+};
+use futures_util::stream;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    error::{Fault, Problem},
+    event_json::write_event,
+    extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
+    openapi::{CategoryPath, LogPath, ReadFailures, StreamPath, TailQuery},
+    query::Query,
+    state::App,
+};
+use crate::{
+    engine::{
+        hub::SharedEvent,
+        ids,
+        tail::{From, Step, Tail},
+    },
+    model::{Cursor, Event, Log, Place, Source},
+    storage::scan::ScanError,
+};
+
+/// How often something is sent, so that a dead socket shows and a filtered tail's place moves on.
+const PING: Duration = Duration::from_secs(15);
+/// When a client whose connection ended comes back: spread out, in milliseconds.
+const RETRY_MS: std::ops::Range<u64> = 1_000..5_000;
+
+/// Tail a log
+///
+/// The log's events from a place on, and then each as soon as it is stored (`text/event-stream`).
+#[utoipa::path(get, path = "/logs/{log}/tail", tag = "tail", params(LogPath, TailQuery),
+    responses((status = 200, description = "A frame for each event.", body = String,
+               content_type = "text/event-stream"), ReadFailures))]
+pub(super) async fn tail_log(
+    State(app): State<App>,
+    at: InLog,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiated(app, at, query, &headers).await
+}
+
+/// Tail a category
+///
+/// The category's events from a place on, and then each as soon as it is stored
+/// (`text/event-stream`).
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/tail", tag = "tail",
+    params(CategoryPath, TailQuery),
+    responses((status = 200, description = "A frame for each event.", body = String,
+               content_type = "text/event-stream"), ReadFailures))]
+pub(super) async fn tail_category(
+    State(app): State<App>,
+    at: InCategory,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiated(app, at, query, &headers).await
+}
+
+/// Tail a stream
+///
+/// The stream's events from a position on, and then each as soon as it is stored
+/// (`text/event-stream`). A stream without events is waited for.
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/tail",
+    tag = "tail", params(StreamPath, TailQuery),
+    responses((status = 200, description = "A frame for each event.", body = String,
+               content_type = "text/event-stream"), ReadFailures))]
+pub(super) async fn tail_stream(
+    State(app): State<App>,
+    at: InStream,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiated(app, at, query, &headers).await
+}
+
+async fn negotiated(
+    app: App,
+    at: impl Sourced,
+    query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    negotiate(headers, &[MediaType::EventStream])?;
+    let (log, source) = at.sourced();
+    tail(app, log, source, query, headers).await
+}
+
+/// The whole tail.
+pub(super) async fn tail(
+    app: App,
+    log: Arc<Log>,
+    source: Source,
+    mut query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let (mut from, filter) = query.tail(&app.limits);
+    query.finish()?;
+    if let Some(cursor) = last_event_id(headers)? {
+        from = From::After(cursor);
+    }
+    let positions = matches!(source, Source::Stream(_));
+    let tail = app.tails.follow(&log, source, from, filter).await?;
+    let frames = Frames { app, tail, positions, stage: Stage::Start, quiet_since: Instant::now() };
+    let frames = stream::unfold(frames, |mut frames| async move {
+        let frame = frames.next().await?;
+        Some((Ok::<_, Infallible>(frame), frames))
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    let stream = HeaderValue::from_static("text/event-stream");
+    let never = HeaderValue::from_static("no-store, no-transform");
+    response.headers_mut().insert(header::CONTENT_TYPE, stream);
+    response.headers_mut().insert(header::CACHE_CONTROL, never);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    // A proxy in between (nginx) must not hold frames back.
+    let unbuffered = HeaderName::from_static("x-accel-buffering");
+    response.headers_mut().insert(unbuffered, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Where a client that comes back had been.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
+    let name = HeaderName::from_static("last-event-id");
+    let Some(value) = headers.get(&name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let cursor = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let unreadable = || Problem::malformed(Fault::header(&name, "expected the id of an event"));
+    cursor.map(Some).ok_or_else(unreadable)
+}
+
+/// What a tail's client was sent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Start,
+    CatchingUp,
+    Live,
+    Over,
+}
+
+/// The frames of one tail.
+struct Frames {
+    app: App,
+    tail: Tail,
+    /// Whether the source's cursors are positions.
+    positions: bool,
+    stage: Stage,
+    quiet_since: Instant,
+}
+
+impl Frames {
+    /// The next frames; nothing after the last.
+    async fn next(&mut self) -> Option<Bytes> {
+        let frames = match self.stage {
+            Stage::Over => return None,
+            Stage::Start => {
+                self.stage = Stage::CatchingUp;
+                self.start()
+            }
+            Stage::CatchingUp | Stage::Live => self.advance().await,
+        };
+        self.quiet_since = Instant::now();
+        Some(frames)
+    }
+
+    /// Goes on until there is something to send.
+    async fn advance(&mut self) -> Bytes {
+        loop {
+            if self.app.tasks.stopping() {
+                self.stage = Stage::Over;
+                return frame("bye", None, &json!({ "reason": "shutting-down" }).to_string());
+            }
+            if self.quiet_since.elapsed() >= PING {
+                return self.ping();
+            }
+            if self.stage == Stage::CatchingUp && self.tail.is_live() {
+                self.stage = Stage::Live;
+                let data = json!({ "after": self.cursor() }).to_string();
+                return frame("caught-up", self.cursor().as_deref(), &data);
+            }
+            match self.tail.step().await {
+                Ok(Step::Events(events)) if events.is_empty() => {}
+                Ok(Step::Events(events)) => return self.events(&events),
+                Ok(Step::Idle) => self.wait().await,
+                Err(error) => return self.error(error),
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        let ping = sleep_until(self.quiet_since + PING);
+        let tasks = self.app.tasks.clone();
+        tokio::select! {
+            () = self.tail.woken() => {}
+            () = ping => {}
+            () = tasks.stopped() => {}
+        }
+    }
+
+    fn cursor(&self) -> Option<String> {
+        self.tail.cursor().map(|cursor| cursor.to_string())
+    }
+
+    fn start(&self) -> Bytes {
+        // The second half of a UUIDv7 is random.
+        let (_, random) = ids::mint().as_u64_pair();
+        let retry = RETRY_MS.start + random % (RETRY_MS.end - RETRY_MS.start);
+        let high_water = self.tail.high_water.as_ref().map(Cursor::to_string);
+        let data = json!({ "after": self.cursor(), "high_water": high_water });
+        let mut frames = format!("retry: {retry}\n\n").into_bytes();
+        frames.extend(frame("start", None, &data.to_string()));
+        frames.into()
+    }
+
+    fn ping(&self) -> Bytes {
+        let data = json!({ "after": self.cursor(), "lag": self.tail.lag() });
+        frame("ping", self.cursor().as_deref(), &data.to_string())
+    }
+
+    fn error(&mut self, error: ScanError) -> Bytes {
+        self.stage = Stage::Over;
+        let problem = Problem::from(error);
+        let id = ids::mint().to_string();
+        if let Some(cause) = &problem.cause {
+            tracing::warn!(id, cause = %cause, "a tail was ended");
+        }
+        frame("error", None, &String::from_utf8_lossy(&problem.json(&id)))
+    }
+
+    fn events(&self, events: &[(SharedEvent, Option<Cursor>)]) -> Bytes {
+        let mut frames = Vec::with_capacity(events.iter().map(|(e, _)| e.event.bytes()).sum());
+        for (shared, cursor) in events {
+            match cursor {
+                None => {
+                    let encode = |event: &Event| event_frame(event, &self.own(event));
+                    frames.extend_from_slice(shared.encoded(self.positions, encode));
+                }
+                Some(cursor) => frames.extend(event_frame(&shared.event, cursor)),
+            }
+        }
+        frames.into()
+    }
+
+    /// The cursor that an event is by itself.
+    fn own(&self, event: &Event) -> Cursor {
+        let n = if self.positions { event.position } else { event.sequence_number };
+        Cursor::Number(Place { n, check: Some(event.check()) })
+    }
+}
+
+fn event_frame(event: &Event, cursor: &Cursor) -> Vec<u8> {
+    let mut frame = format!("id: {cursor}\ndata: ");
+    write_event(&mut frame, event);
+    frame.push_str("\n\n");
+    frame.into_bytes()
+}
+
+fn frame(name: &str, id: Option<&str>, data: &str) -> Bytes {
+    let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
+    format!("event: {name}\n{id}data: {data}\n\n").into()
+}
