@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
 use crate::http::{PREFIX, encode};
@@ -58,6 +58,32 @@ impl Server {
             client = client.tls_certs_only([]);
         }
         client.build().context("making an HTTP client")
+    }
+}
+
+/// Sends the first request of a command: if nobody answers, the URL may be wrong.
+pub(super) async fn first(request: RequestBuilder) -> anyhow::Result<Response> {
+    let hint = "; is one running? --url or EVERLOG_URL names another";
+    request.send().await.map_err(|error| silence(error, hint))
+}
+
+/// Sends a request to a server that has answered before.
+pub(super) async fn next(request: RequestBuilder) -> anyhow::Result<Response> {
+    request.send().await.map_err(|error| silence(error, ""))
+}
+
+/// Why no answer came.
+fn silence(error: reqwest::Error, hint: &str) -> anyhow::Error {
+    let Some(url) = error.url().map(|url| url.origin().ascii_serialization()) else {
+        return error.into();
+    };
+    let reached = !error.is_connect();
+    let error = anyhow::Error::from(error);
+    let cause = error.root_cause();
+    if reached {
+        anyhow::anyhow!("no answer came from {url}: {cause}")
+    } else {
+        anyhow::anyhow!("no server can be reached at {url}: {cause}{hint}")
     }
 }
 

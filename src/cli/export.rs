@@ -1,25 +1,30 @@
 //! `everlog export`: writes the events of a running server, one a line.
 //!
-//! With `--resume` it goes on after the last whole line of the file. Memory holds one chunk.
+//! With `--resume` it goes on after the last whole line of the file, if the server's history holds
+//! that event. Memory holds one chunk.
 
 use std::{
     fs::{File, OpenOptions},
     io::{BufWriter, Read, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
-    client::{Target, problem},
+    client::{Target, first, next, problem},
     line,
 };
-use crate::http::encode;
+use crate::{
+    http::encode,
+    model::{Cursor, Place, event::id_check},
+};
 
 /// The settings of `everlog export`.
 #[derive(Debug, Args)]
@@ -56,40 +61,83 @@ impl Settings {
 pub(super) async fn export(settings: &Settings) -> anyhow::Result<()> {
     let client = settings.target.client()?;
     let end = end(&client, settings).await?;
-    if settings.resume && end.lanes > 1 && settings.stream.is_none() {
+    let resumable = end.lanes == 1 || settings.stream.is_some();
+    if settings.resume && !resumable {
         bail!("the log has {} lanes: no number says where an export of it ended", end.lanes);
     }
-    let (mut output, after) = match &settings.output {
-        None => (Output::Standard(std::io::stdout()), 0),
-        Some(path) => open(path, settings.resume).with_context(|| path.display().to_string())?,
+    let kept = match &settings.output {
+        Some(path) => Kept::of(path, settings).with_context(|| path.display().to_string())?,
+        None => Kept::default(),
     };
     let countable = end.lanes == 1 && settings.category.is_none();
-    let bar = progress(countable.then(|| end.last_sequence_number.saturating_sub(after)))?;
-    let mut url = format!("{}/export", settings.url());
-    if after > 0 {
-        url.push_str(&format!("?after_sequence_number={after}"));
-    }
-    let response = client.get(url).send().await?;
-    if response.status() != StatusCode::OK {
-        return Err(problem(response).await);
-    }
+    let before = kept.last.as_ref().map_or(0, |last| last.sequence_number);
+    let left = u64::try_from(end.last_sequence_number.saturating_sub(before)).unwrap_or(0);
+    let bar = progress(countable.then_some(left))?;
+    let response = ask(&client, settings, &kept).await?;
     let mut chunks = response.bytes_stream();
+    let mut chunk = chunks.next().await.transpose().context("the export broke off at its start")?;
+    // Not before the server has begun to answer is the file made, or cut after its last whole line.
+    let mut output = Output::begin(settings, &kept)?;
     let mut whole = true;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.context("the export was cut off; --resume goes on where it ended")?;
-        let lines = chunk.iter().filter(|byte| **byte == b'\n').count();
-        whole = chunk.last().map_or(whole, |byte| *byte == b'\n');
-        output.write(&chunk)?;
+    while let Some(bytes) = chunk {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        whole = bytes.last().map_or(whole, |byte| *byte == b'\n');
+        if !output.write(&bytes)? {
+            return Ok(());
+        }
         bar.inc(u64::try_from(lines)?);
+        chunk = match chunks.next().await.transpose() {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                output.flush()?;
+                return Err(error).with_context(|| cut_off(settings, resumable));
+            }
+        };
     }
     output.flush()?;
     bar.finish_and_clear();
-    ensure!(whole, "the export was cut off in a line; --resume goes on where it ended");
+    ensure!(whole, cut_off(settings, resumable));
     if settings.output.is_some() {
         let (events, took) = (bar.position(), bar.elapsed());
         line::print(&format!("{events} events written in {took:.1?}"))?;
     }
     Ok(())
+}
+
+/// Asks for what comes after the file's last event. The server holds the cursor's check digits
+/// against its own history.
+async fn ask(client: &Client, settings: &Settings, kept: &Kept) -> anyhow::Result<Response> {
+    let mut url = format!("{}/export", settings.url());
+    let cursor = kept.last.as_ref().map(|last| last.cursor(settings));
+    if let Some(cursor) = &cursor {
+        url.push_str(&format!("?after={cursor}"));
+    }
+    let response = next(client.get(url)).await?;
+    match (response.status(), cursor, &settings.output) {
+        (StatusCode::OK, _, _) => Ok(response),
+        (StatusCode::GONE, Some(cursor), Some(path)) => {
+            let path = path.display();
+            Err(problem(response).await.context(format!(
+                "{path} is of another log, or of a history that was lost: its last event \
+                 ({cursor}) is not in this log; the file is left as it was"
+            )))
+        }
+        _ => Err(problem(response).await),
+    }
+}
+
+/// What is said of an export that ended too early, and how to go on.
+fn cut_off(settings: &Settings, resumable: bool) -> String {
+    match &settings.output {
+        None => "the export was cut off".to_owned(),
+        Some(path) if resumable => {
+            let path = path.display();
+            format!("the export was cut off; --resume goes on after the last whole line of {path}")
+        }
+        Some(path) => {
+            format!("the export was cut off; {} is a part that cannot go on", path.display())
+        }
+    }
 }
 
 enum Output {
@@ -98,16 +146,30 @@ enum Output {
 }
 
 impl Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn begin(settings: &Settings, kept: &Kept) -> anyhow::Result<Self> {
+        let Some(path) = &settings.output else { return Ok(Self::Standard(std::io::stdout())) };
+        let open = || -> std::io::Result<File> {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).create_new(!settings.resume).truncate(false);
+            let mut file = options.open(path)?;
+            file.set_len(kept.bytes)?;
+            file.seek(SeekFrom::Start(kept.bytes))?;
+            Ok(file)
+        };
+        Ok(Self::File(BufWriter::new(open().with_context(|| path.display().to_string())?)))
+    }
+
+    /// Writes; says whether anybody reads it.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<bool> {
         match self {
-            Self::Standard(output) => output.write_all(bytes),
-            Self::File(file) => file.write_all(bytes),
+            Self::Standard(output) => line::heard(output.write_all(bytes)),
+            Self::File(file) => file.write_all(bytes).map(|()| true),
         }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
-            Self::Standard(output) => output.flush(),
+            Self::Standard(output) => line::heard(output.flush()).map(|_| ()),
             Self::File(file) => {
                 file.flush()?;
                 file.get_ref().sync_all()
@@ -116,28 +178,68 @@ impl Output {
     }
 }
 
-/// Opens the file; says after which sequence number to go on.
-fn open(path: &PathBuf, resume: bool) -> anyhow::Result<(Output, u64)> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).create_new(!resume);
-    let mut file = match options.open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            bail!("the file exists; --resume goes on after its last line")
-        }
-        opened => opened?,
-    };
-    let (end, after) = last_line(&mut file)?;
-    file.set_len(end)?;
-    file.seek(SeekFrom::Start(end))?;
-    Ok((Output::File(BufWriter::new(file)), after))
+/// The last whole line of a file.
+#[derive(Deserialize)]
+struct Last {
+    id: Uuid,
+    category: String,
+    stream: String,
+    position: i64,
+    sequence_number: i64,
 }
 
-/// Where the last whole line ends, and its sequence number; zeros of an empty file.
-fn last_line(file: &mut File) -> anyhow::Result<(u64, u64)> {
-    #[derive(Deserialize)]
-    struct Line {
-        sequence_number: u64,
+impl Last {
+    /// The cursor that points at it, in what is exported.
+    fn cursor(&self, settings: &Settings) -> Cursor {
+        let in_stream = settings.stream.is_some();
+        let n = if in_stream { self.position } else { self.sequence_number };
+        Cursor::Number(Place { n, check: Some(id_check(self.id)) })
     }
+}
+
+/// What the file holds already.
+#[derive(Default)]
+struct Kept {
+    /// Where its last whole line ends.
+    bytes: u64,
+    last: Option<Last>,
+}
+
+impl Kept {
+    /// Reads the file, and refuses one that is no earlier part of this export.
+    fn of(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            opened => opened?,
+        };
+        ensure!(settings.resume, "the file exists; --resume goes on after its last line");
+        let kept = last_line(&mut file)?;
+        let Some(last) = &kept.last else { return Ok(kept) };
+        let others = [
+            ("category", &settings.category, &last.category),
+            ("stream", &settings.stream, &last.stream),
+        ];
+        for (what, wanted, found) in others {
+            if let Some(wanted) = wanted {
+                ensure!(wanted == found, "its last line is of {what} `{found}`, not `{wanted}`");
+            }
+        }
+        if settings.category.is_none() {
+            // The log counts from 1 without holes. A part of it, say a category, does not.
+            let (lines, number) = (count_lines(&mut file)?, last.sequence_number);
+            ensure!(
+                u64::try_from(number) == Ok(lines),
+                "it is no export of a whole log: it has {lines} lines, and the last is event {number}"
+            );
+        }
+        Ok(kept)
+    }
+}
+
+/// Finds the last whole line from the file's end.
+fn last_line(file: &mut File) -> anyhow::Result<Kept> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut tail = Vec::new();
     let mut size = 1 << 16;
@@ -149,15 +251,33 @@ fn last_line(file: &mut File) -> anyhow::Result<(u64, u64)> {
         let end = tail.iter().rposition(|byte| *byte == b'\n');
         let start = end.and_then(|end| tail.get(..end)?.iter().rposition(|byte| *byte == b'\n'));
         match (end, start) {
-            (None, _) if from == 0 => return Ok((0, 0)),
+            (None, _) if from == 0 => {
+                let begun = tail.first().is_none_or(|byte| *byte == b'{');
+                ensure!(begun, "it is not an export");
+                return Ok(Kept::default());
+            }
             (Some(end), start) if start.is_some() || from == 0 => {
                 let text = tail.get(start.map_or(0, |start| start + 1)..end).unwrap_or_default();
-                let line: Line = serde_json::from_slice(text)
+                let last = serde_json::from_slice(text)
                     .context("its last line is not an exported event")?;
-                return Ok((from + u64::try_from(end)? + 1, line.sequence_number));
+                return Ok(Kept { bytes: from + u64::try_from(end)? + 1, last: Some(last) });
             }
             _ => size *= 4,
         }
+    }
+}
+
+fn count_lines(file: &mut File) -> anyhow::Result<u64> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut chunk = vec![0; 1 << 16];
+    let mut lines = 0;
+    loop {
+        let count = file.read(&mut chunk)?;
+        if count == 0 {
+            return Ok(lines);
+        }
+        let read = chunk.get(..count).unwrap_or_default();
+        lines += u64::try_from(read.iter().filter(|byte| **byte == b'\n').count())?;
     }
 }
 
@@ -165,12 +285,11 @@ fn last_line(file: &mut File) -> anyhow::Result<(u64, u64)> {
 #[derive(Deserialize)]
 struct End {
     lanes: u64,
-    last_sequence_number: u64,
+    last_sequence_number: i64,
 }
 
 async fn end(client: &Client, settings: &Settings) -> anyhow::Result<End> {
-    let response =
-        client.get(settings.target.log_url()).send().await.context("asking the server")?;
+    let response = first(client.get(settings.target.log_url())).await?;
     if response.status() != StatusCode::OK {
         return Err(problem(response).await);
     }

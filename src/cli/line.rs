@@ -4,9 +4,15 @@ use std::io::Write;
 
 /// Writes a line of the result. A reader that has gone away ends the command quietly.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+    heard(writeln!(std::io::stdout().lock(), "{text}"))?;
+    Ok(())
+}
+
+/// Whether somebody still reads what was written. That nobody does (`| head`) is no failure.
+pub(super) fn heard(written: std::io::Result<()>) -> std::io::Result<bool> {
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

@@ -96,3 +96,10 @@ pub(crate) fn succeed(folder: &Path, arguments: &[&str]) -> String {
     assert!(output.status.success(), "everlog {arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
+
+/// What a command says that must fail.
+pub(crate) fn fail(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(!output.status.success(), "everlog {arguments:?} succeeded");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
