@@ -160,24 +160,6 @@ fn an_export_goes_on_where_it_was_cut_off() {
     }
 }
 
-#[test]
-fn a_line_that_is_no_event_is_named() {
-    let folder = TempDir::new().expect("a folder");
-    let server = Process::serve("memory:", folder.path());
-    let good = r#"{"category":"a","stream":"b","name":"c"}"#;
-    for (bad, expected) in [("{", "line 2"), (r#"{"category":"a"}"#, "line 2")] {
-        fs::write(folder.path().join("bad.ndjson"), format!("{good}\n{bad}\n")).expect("a file");
-        let output = run(folder.path(), &["import", "bad.ndjson", "--url", &server.url]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(expected), "{said}");
-    }
-    fs::write(folder.path().join("bad.ndjson"), r#"{"category":"..","stream":"b","name":"c"}"#)
-        .expect("a file");
-    let output = run(folder.path(), &["import", "bad.ndjson", "--url", &server.url]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("lines 1 to 1") && said.contains("invalid-request"), "{said}");
-}
-
 /// The comparison can fail: a file whose events were changed on the way is told apart.
 #[test]
 fn the_comparison_sees_a_changed_a_lost_and_a_moved_event() {

@@ -3,6 +3,7 @@
 mod commands;
 mod exports;
 mod files;
+mod imports;
 mod kills;
 mod script;
 mod storm;
