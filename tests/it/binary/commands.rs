@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::support::process::{Process, everlog, run, succeed};
+use crate::support::process::{Process, everlog, fail, run, succeed};
 
 fn folder() -> TempDir {
     TempDir::new().expect("a folder")
@@ -104,16 +104,18 @@ fn a_store_is_migrated_without_being_served() {
 #[test]
 fn every_setting_stands_in_the_readme() {
     let readme = include_str!("../../../README.md");
-    let help = succeed(folder().path(), &["serve", "--help"]);
-    let flags: Vec<_> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
-    assert!(flags.len() > 10, "{help}");
-    for flag in flags {
-        let flag = flag.trim_end_matches([',', '.', ')']);
-        assert!(flag == "--help" || readme.contains(flag), "README.md lacks {flag}");
-    }
-    let variables = help.split(['[', '=', ']']).filter(|word| word.starts_with("EVERLOG_"));
-    for variable in variables {
-        assert!(readme.contains(variable), "README.md lacks {variable}");
+    for (command, flags_min) in [("serve", 10), ("import", 4), ("export", 6), ("health", 1)] {
+        let help = succeed(folder().path(), &[command, "--help"]);
+        let flags: Vec<_> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
+        assert!(flags.len() > flags_min, "{help}");
+        for flag in flags {
+            let flag = format!("`{}", flag.trim_end_matches([',', '.', ')']));
+            assert!(flag == "`--help" || readme.contains(&flag), "README.md lacks {flag}");
+        }
+        let variables = help.split(['[', '=', ']']).filter(|word| word.starts_with("EVERLOG_"));
+        for variable in variables {
+            assert!(readme.contains(&format!("`{variable}`")), "README.md lacks {variable}");
+        }
     }
 }
 
@@ -124,7 +126,8 @@ fn the_health_of_a_server_is_an_exit_code() {
     assert_eq!(succeed(folder.path(), &["health", "--url", &server.url]), "ready\n");
     let url = server.url.clone();
     assert!(server.terminate().success());
-    assert!(!run(folder.path(), &["health", "--url", &url]).status.success());
+    let said = fail(folder.path(), &["health", "--url", &url]);
+    assert!(said.contains(&format!("no server can be reached at {url}: ")), "{said}");
 }
 
 #[test]
