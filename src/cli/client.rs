@@ -74,16 +74,16 @@ pub(super) async fn next(request: RequestBuilder) -> anyhow::Result<Response> {
 
 /// Why no answer came.
 fn silence(error: reqwest::Error, hint: &str) -> anyhow::Error {
-    let Some(url) = error.url().map(|url| url.origin().ascii_serialization()) else {
-        return error.into();
-    };
-    let reached = !error.is_connect();
+    let url = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let (misnamed, unreached) = (error.is_builder(), error.is_connect());
     let error = anyhow::Error::from(error);
     let cause = error.root_cause();
-    if reached {
-        anyhow::anyhow!("no answer came from {url}: {cause}")
-    } else {
+    if misnamed {
+        anyhow::anyhow!("--url or EVERLOG_URL: expected http://HOST:PORT: {cause}")
+    } else if unreached {
         anyhow::anyhow!("no server can be reached at {url}: {cause}{hint}")
+    } else {
+        anyhow::anyhow!("no answer came from {url}: {cause}")
     }
 }
 

@@ -128,6 +128,10 @@ fn the_health_of_a_server_is_an_exit_code() {
     assert!(server.terminate().success());
     let said = fail(folder.path(), &["health", "--url", &url]);
     assert!(said.contains(&format!("no server can be reached at {url}: ")), "{said}");
+    for misnamed in ["localhost:4100", "nowhere", "ftp://localhost"] {
+        let said = fail(folder.path(), &["health", "--url", misnamed]);
+        assert!(said.contains("--url or EVERLOG_URL: expected http://HOST:PORT"), "{said}");
+    }
 }
 
 #[test]
