@@ -144,7 +144,7 @@ impl Committer {
         };
         self.replays =
             if known.ids.is_empty() { self.replays.saturating_sub(1) } else { REPLAYS_EXPECTED };
-        let last = heads.last();
+        let end = heads.end();
         let mut draft = Draft::new(&mut heads, &log, self.lane, self.clock.now(), &known);
         let mut decided = Vec::with_capacity(batch.len());
         for request in batch {
@@ -158,7 +158,7 @@ impl Committer {
             self.heads = Some(heads);
             return rest;
         }
-        let extended = guarded(self.storage.events.extend(&log, self.lane, last, &events)).await;
+        let extended = guarded(self.storage.events.extend(&log, self.lane, end, &events)).await;
         match extended {
             Ok(true) => {
                 self.heads = Some(heads);

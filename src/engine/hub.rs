@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use super::tasks::Tasks;
 use crate::{
     model::{Direction, Event, Lane, Log, Source},
-    storage::{Span, Storage, StorageError},
+    storage::{End, Span, Storage, StorageError},
 };
 
 /// Events and bytes that one ring keeps.
@@ -62,15 +62,15 @@ pub type SharedEvent = Arc<Shared<Vec<u8>>>;
 pub(super) struct Ring {
     events: VecDeque<SharedEvent>,
     bytes: usize,
-    /// n of the lane's last event, as far as is known here.
-    end: Option<i64>,
+    /// The lane's end, as far as is known here.
+    end: Option<End>,
     /// How often history was found to be another.
     pub(super) turn: u64,
 }
 
 /// Whether so much is missing that those who want it read it from the store themselves.
-fn is_far(end: i64, n: i64) -> bool {
-    usize::try_from(n - end).is_ok_and(|missing| missing > RING_EVENTS_MAX)
+fn is_far(end: End, later: End) -> bool {
+    usize::try_from(later.n - end.n).is_ok_and(|missing| missing > RING_EVENTS_MAX)
 }
 
 /// What became of events that were to be added to a ring.
@@ -80,6 +80,8 @@ enum Pushed {
     Fits,
     /// There are others in between.
     Gap,
+    /// They are older than what is here: whether they were there before cannot be told.
+    Unseen,
     /// Another event is in the place of one.
     Diverged,
 }
@@ -87,44 +89,53 @@ enum Pushed {
 impl Ring {
     /// The events after n; nothing if they are not all here.
     pub(super) fn after(&self, n: i64) -> Option<impl Iterator<Item = &SharedEvent>> {
-        let missing = usize::try_from(self.end? - n).unwrap_or(0);
+        let missing = usize::try_from(self.end?.n - n).unwrap_or(0);
         let skip = self.events.len().checked_sub(missing)?;
         Some(self.events.range(skip..))
     }
 
-    /// n of the last event.
-    pub(super) fn end(&self) -> Option<i64> {
+    /// The lane's end.
+    pub(super) fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Begins after n, if it has not begun, or has been left far behind.
-    pub(super) fn begin(&mut self, n: i64) {
-        if self.end.is_none_or(|end| is_far(end, n)) {
+    /// Begins at this end, if it has not begun, has been left far behind, or knows another history.
+    pub(super) fn begin(&mut self, at: End) {
+        if self.end.is_some_and(|end| end.n == at.n && end.id != at.id) {
+            self.forget();
+        }
+        if self.end.is_none_or(|end| is_far(end, at)) {
             self.events.clear();
-            (self.bytes, self.end) = (0, Some(n));
+            (self.bytes, self.end) = (0, Some(at));
         }
     }
 
-    fn push(&mut self, n: i64, event: &Event) -> Pushed {
+    fn push(&mut self, at: End, event: &Event) -> Pushed {
         match self.end {
-            Some(end) if n > end + 1 => return Pushed::Gap,
-            Some(end) if n <= end => {
-                let back = usize::try_from(end - n).unwrap_or(usize::MAX);
-                let index = self.events.len().checked_sub(back).and_then(|i| i.checked_sub(1));
-                let other = index.and_then(|index| self.events.get(index));
-                let same = other.is_none_or(|other| other.event.id == event.id);
-                return if same { Pushed::Fits } else { Pushed::Diverged };
-            }
+            Some(end) if at.n > end.n + 1 => return Pushed::Gap,
+            Some(end) if at.n <= end.n => return self.compare(end, at),
             _ => {}
         }
         self.bytes += event.bytes();
         self.events.push_back(Arc::new(Shared::new(event.clone())));
-        self.end = Some(n);
+        self.end = Some(at);
         while self.events.len() > RING_EVENTS_MAX || self.bytes > RING_BYTES_MAX {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.event.bytes();
         }
         Pushed::Fits
+    }
+
+    /// Holds an event against what is here in its place.
+    fn compare(&self, end: End, at: End) -> Pushed {
+        let back = usize::try_from(end.n - at.n).unwrap_or(usize::MAX);
+        let index = self.events.len().checked_sub(back).and_then(|i| i.checked_sub(1));
+        let here = index.and_then(|index| self.events.get(index)).map(|shared| shared.event.id);
+        match here.or((at.n == end.n).then_some(end.id)) {
+            Some(id) if id == at.id => Pushed::Fits,
+            Some(_) => Pushed::Diverged,
+            None => Pushed::Unseen,
+        }
     }
 
     fn forget(&mut self) {
@@ -163,21 +174,24 @@ impl Hub {
         {
             let mut ring = self.ring(lane);
             for event in events {
-                pushed = ring.push(self.log.lanes.split(event.sequence_number).1, event);
-                if pushed != Pushed::Fits {
+                pushed = ring.push(End::at(self.log.lanes, event), event);
+                if matches!(pushed, Pushed::Gap | Pushed::Diverged) {
                     break;
                 }
             }
-            if pushed == Pushed::Diverged {
-                ring.forget();
-            }
         }
         match pushed {
-            Pushed::Diverged => self.wake_all(),
+            Pushed::Diverged => self.diverge(lane),
             Pushed::Fits => self.wake(events),
-            Pushed::Gap => {}
+            Pushed::Gap | Pushed::Unseen => {}
         }
         pushed
+    }
+
+    /// History is another than the ring of a lane has it: followers look for themselves.
+    fn diverge(&self, lane: Lane) {
+        self.ring(lane).forget();
+        self.wake_all();
     }
 
     fn wake(&self, events: &[&Event]) {
@@ -355,17 +369,16 @@ impl Poller {
         let ends = self.storage.events.ends(&lanes).await?;
         let mut found = false;
         for ((hub, lane, before), end) in probed.into_iter().zip(ends) {
-            if end < before {
-                hub.ring(lane).forget();
-                hub.wake_all();
+            if end.n < before.n || (end.n == before.n && end.id != before.id) {
+                hub.diverge(lane);
                 continue;
             }
             let known = hub.ring(lane).end().unwrap_or(end);
-            found |= known < end;
+            found |= known.n < end.n;
             if is_far(known, end) {
                 hub.ring(lane).begin(end);
                 hub.wake_all();
-            } else if known < end {
+            } else if known.n < end.n {
                 self.fetch(hub, lane).await?;
             }
         }
@@ -374,11 +387,12 @@ impl Poller {
 
     /// Reads what a lane has after the end of its ring.
     async fn fetch(&self, hub: &Hub, lane: Lane) -> Result<(), StorageError> {
-        let Some(after) = hub.ring(lane).end() else { return Ok(()) };
+        let Some(end) = hub.ring(lane).end() else { return Ok(()) };
+        // The event at the end is read again: it shows whether history is the same.
         let mut span = Span {
             source: Source::Log,
             lane,
-            after,
+            after: (end.n - 1).max(0),
             before: i64::MAX,
             direction: Direction::Forwards,
             limit: PAGE_EVENTS,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     model::{Cursor, Event, Filter, Lane, Limits, Log, Page, Place, Scan, Source, event::id_check},
-    storage::{Storage, StorageError, View, scan, scan::ScanError},
+    storage::{End, Storage, StorageError, View, scan, scan::ScanError},
 };
 
 /// What a tail takes at once: so much a slow client may hold.
@@ -219,10 +219,10 @@ impl Tail {
     async fn go_live(&mut self, view: &mut dyn View) -> Result<(), StorageError> {
         let mut seen = Vec::with_capacity(self.lanes.len());
         for lane in &self.lanes {
-            let end = view.tip(&Source::Log, *lane).await?.map_or(0, |tip| tip.n);
+            let end = End::from(view.tip(&Source::Log, *lane).await?);
             let mut ring = self.subscription.hub.ring(*lane);
             ring.begin(end);
-            seen.push((end, ring.turn));
+            seen.push((end.n, ring.turn));
         }
         self.seen = seen;
         Ok(())
@@ -247,7 +247,7 @@ impl Tail {
     #[must_use]
     pub fn lag(&self) -> i64 {
         let behind = |(lane, seen): (&Lane, &(i64, u64))| {
-            self.subscription.hub.ring(*lane).end().map_or(0, |end| (end - seen.0).max(0))
+            self.subscription.hub.ring(*lane).end().map_or(0, |end| (end.n - seen.0).max(0))
         };
         self.lanes.iter().zip(&self.seen).map(behind).sum()
     }

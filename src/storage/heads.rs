@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{Known, Outcome, append::Pen};
+use super::{End, Known, Outcome, append::Pen};
 use crate::model::{
     Ack, Event, IdOrigin, Lane, Log, Publish, Source, StreamKey, Test, Timestamp, condition::Facts,
 };
@@ -18,7 +18,7 @@ const STREAMS_MAX: usize = 16_384;
 /// The end of a lane, as of this process's last write to it.
 #[derive(Debug)]
 pub struct Heads {
-    last: i64,
+    end: End,
     recorded_at: Timestamp,
     streams: Generations,
 }
@@ -86,29 +86,23 @@ impl Heads {
     ) -> Option<Self> {
         let acks = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
         let written = acks.filter(|ack| !ack.replayed).flat_map(|ack| &ack.writes);
-        let events: Vec<&Event> = written.flat_map(|write| &write.events).collect();
-        let n = |event: &&Event| log.lanes.split(event.sequence_number);
-        let mut own = events.iter().filter(|event| n(event).0 == lane);
-        let Some(first) = own.clone().min_by_key(|event| event.sequence_number) else {
-            return before;
-        };
+        let mut own: Vec<&Event> = written.flat_map(|write| &write.events).collect();
+        own.retain(|event| log.lanes.split(event.sequence_number).0 == lane);
+        own.sort_unstable_by_key(|event| event.sequence_number);
+        let (Some(first), Some(last)) = (own.first(), own.last()) else { return before };
         // If somebody else wrote in between, what was known of streams is no longer so.
-        let streams = before.filter(|before| before.last + 1 == n(first).1).map(|b| b.streams);
-        let last = own.clone().max_by_key(|event| event.sequence_number)?;
-        let (_, last_n) = n(last);
-        let mut heads = Self {
-            last: last_n,
-            recorded_at: last.recorded_at,
-            streams: streams.unwrap_or_default(),
-        };
-        own.by_ref().for_each(|event| heads.streams.set(event.stream.clone(), event.position));
+        let follows = |before: &Self| before.end.n + 1 == End::at(log.lanes, first).n;
+        let streams = before.filter(follows).map(|before| before.streams).unwrap_or_default();
+        let end = End::at(log.lanes, last);
+        let mut heads = Self { end, recorded_at: last.recorded_at, streams };
+        own.iter().for_each(|event| heads.streams.set(event.stream.clone(), event.position));
         Some(heads)
     }
 
-    /// n of the lane's last event.
+    /// Where the lane ends.
     #[must_use]
-    pub fn last(&self) -> i64 {
-        self.last
+    pub fn end(&self) -> End {
+        self.end
     }
 
     /// Whether a publish is of a kind that can be decided by the end of its lane.
@@ -200,10 +194,10 @@ impl<'a> Draft<'a> {
         for write in &publish.writes {
             let position = self.heads.streams.get(&write.stream)?;
             let pen = Pen { lanes: self.log.lanes, lane: self.lane, now: self.now };
-            let ack = pen.write(write, self.heads.last, position);
-            self.heads.last += i64::try_from(ack.events.len()).ok()?;
-            let position = ack.events.last()?.position;
-            self.heads.streams.set(write.stream.clone(), position);
+            let ack = pen.write(write, self.heads.end.n, position);
+            let last = ack.events.last()?;
+            self.heads.end = End::at(self.log.lanes, last);
+            self.heads.streams.set(write.stream.clone(), last.position);
             self.heads.recorded_at = self.now;
             self.events.extend(ack.events.iter().cloned());
             writes.push(ack);
@@ -217,8 +211,8 @@ impl<'a> Draft<'a> {
             return false;
         }
         let mut facts = Facts::default();
-        if self.heads.last > 0 {
-            facts.numbers.insert(Source::Log, self.log.lanes.number(self.lane, self.heads.last));
+        if self.heads.end.n > 0 {
+            facts.numbers.insert(Source::Log, self.log.lanes.number(self.lane, self.heads.end.n));
         }
         let mut known = true;
         for condition in &publish.conditions {

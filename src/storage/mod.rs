@@ -23,8 +23,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::model::{
-    Ack, CategoryName, Direction, Event, FailedCondition, Lane, Log, LogName, LogSettings, Publish,
-    Source, StreamKey, StreamName, Timestamp,
+    Ack, CategoryName, Direction, Event, FailedCondition, Lane, Lanes, Log, LogName, LogSettings,
+    Publish, Source, StreamKey, StreamName, Timestamp,
 };
 
 /// The cause of a failure, for the log and never for a client.
@@ -183,6 +183,31 @@ pub struct Tip {
     pub recorded_at: Timestamp,
 }
 
+/// Where a lane ends: its last event. An id is never used again, so another history has another end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// n of the lane.
+    pub n: i64,
+    pub id: Uuid,
+}
+
+impl End {
+    /// That of a lane without an event.
+    pub const EMPTY: Self = Self { n: 0, id: Uuid::nil() };
+
+    /// That after this event.
+    #[must_use]
+    pub fn at(lanes: Lanes, event: &Event) -> Self {
+        Self { n: lanes.split(event.sequence_number).1, id: event.id }
+    }
+}
+
+impl From<Option<Tip>> for End {
+    fn from(tip: Option<Tip>) -> Self {
+        tip.map_or(Self::EMPTY, |tip| Self { n: tip.n, id: tip.id })
+    }
+}
+
 /// One log as of one moment: all answers of a view are of the same moment.
 #[async_trait]
 pub trait View: Send {
@@ -251,18 +276,18 @@ pub trait Events: Send + Sync {
         streams: &[StreamKey],
         ids: &[Uuid],
     ) -> Result<Known, StorageError>;
-    /// n of the last event of each of these lanes, 0 of an empty one. They are named by the log's id.
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError>;
+    /// The end of each of these lanes, which are named by the log's id.
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError>;
     /// Decides and writes a batch in one critical section (see [`append::decide`]): an outcome for
     /// each publish, in order. An error is an error of them all. One attempt.
     async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError>;
-    /// Writes decided events of one lane, if it still ends with n = `last` and none of their
-    /// positions and ids is taken; else nothing, and says false. One attempt, in one step.
+    /// Writes decided events of one lane, if it still ends so and none of their positions and ids is
+    /// taken; else nothing, and says false. One attempt, in one step.
     async fn extend(
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError>;
 }

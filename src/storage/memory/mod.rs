@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub use self::shelf::Shelf;
 use super::{
-    AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Section, Span,
+    AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Section, Span,
     StorageError, Tip, View, append,
 };
 use crate::model::{
@@ -121,28 +121,26 @@ impl Events for MemoryStore {
         Ok(Known { positions, ids })
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         let logs = lock(&self.logs);
         let end = |(id, lane): &(i64, Lane)| {
             let entry = logs.values().find(|entry| entry.log.id == *id)?;
-            lock(&entry.shelf).extent().get(usize::try_from(*lane).ok()?).copied()
+            Some(lock(&entry.shelf).end(*lane))
         };
-        Ok(lanes.iter().map(|lane| end(lane).unwrap_or(0)).collect())
+        Ok(lanes.iter().map(|lane| end(lane).unwrap_or(End::EMPTY)).collect())
     }
 
     async fn extend(
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
         let entry = self.entry(log)?;
         let _turn = entry.appending.lock().await;
         let mut shelf = lock(&entry.shelf);
-        let index = usize::try_from(lane).unwrap_or(usize::MAX);
-        let ends_there = shelf.extent().get(index) == Some(&last);
-        Ok(ends_there && shelf.extend(events.to_vec()).is_ok())
+        Ok(shelf.end(lane) == end && shelf.extend(events.to_vec()).is_ok())
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     model::{CategoryName, Direction, Event, Lane, Lanes, Source, StreamKey, StreamName},
-    storage::{Listing, Span, Tip, scan::n_of},
+    storage::{End, Listing, Span, Tip, scan::n_of},
 };
 
 type Row = Vec<Arc<Event>>;
@@ -47,6 +47,11 @@ impl Shelf {
     /// How many events each lane has.
     pub(super) fn extent(&self) -> Vec<i64> {
         self.by_lane.iter().map(|row| i64::try_from(row.len()).unwrap_or(i64::MAX)).collect()
+    }
+
+    /// The end of a lane.
+    pub(super) fn end(&self, lane: Lane) -> End {
+        self.tip(&Source::Log, lane, &self.extent()).into()
     }
 
     /// Every event by sequence number, read from the ids: for tests that go around the views.

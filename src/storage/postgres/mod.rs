@@ -23,8 +23,8 @@ use self::{
     view::{PostgresView, READ, WRITE},
 };
 use super::{
-    AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError, View,
-    append,
+    AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError,
+    View, append,
     sql::rows::{self, LogRow},
 };
 use crate::model::{
@@ -265,12 +265,18 @@ impl Events for PostgresStore {
         Ok(known)
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         let mut loan = self.readers.lend().await.map_err(of_query)?;
+        let mut ends = vec![End::EMPTY; lanes.len()];
         let (logs, lanes): (Vec<i64>, Vec<Lane>) = lanes.iter().copied().unzip();
-        let ends = sqlx::query_scalar(include_str!("sql/lane_ends.sql")).bind(logs).bind(lanes);
-        let ends = ends.fetch_all(&mut loan.connection).await.map_err(of_query)?;
+        let found = sqlx::query_as(include_str!("sql/lane_ends.sql")).bind(logs).bind(lanes);
+        let found: Vec<(i64, i64, Uuid)> =
+            found.fetch_all(&mut loan.connection).await.map_err(of_query)?;
         loan.give_back();
+        for (place, n, id) in found {
+            let end = usize::try_from(place - 1).ok().and_then(|place| ends.get_mut(place));
+            end.into_iter().for_each(|end| *end = End { n, id });
+        }
         Ok(ends)
     }
 
@@ -287,12 +293,12 @@ impl Events for PostgresStore {
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
         let mut loan = self.writers.lend().await.map_err(of_query)?;
         in_time(async {
-            match view::extend(&mut loan.connection, log, lane, last, events).await {
+            match view::extend(&mut loan.connection, log, lane, end, events).await {
                 Ok(written) => {
                     loan.give_back();
                     Ok(written > 0)

@@ -10,7 +10,7 @@ use crate::{
         CategoryName, Direction, Event, Lane, Lanes, Log, Source, StreamKey, StreamName, Timestamp,
     },
     storage::{
-        Listing, Section, Span, StorageError, Tip, View,
+        End, Listing, Section, Span, StorageError, Tip, View,
         sql::rows::{self, EventRow, TipRow},
     },
 };
@@ -246,17 +246,16 @@ fn bind_events(query: Statement, events: &[Event]) -> Statement {
         .bind(times(|event| event.recorded_at))
 }
 
-/// Writes events at the end of a lane in one statement, if it ends with n = `last`; says how many
-/// were written.
+/// Writes events at the end of a lane in one statement, if it ends so; says how many were written.
 pub(super) async fn extend(
     connection: &mut PgConnection,
     log: &Log,
     lane: Lane,
-    last: i64,
+    end: End,
     events: &[Event],
 ) -> Result<u64, sqlx::Error> {
     let (_, sequences) = places(log.lanes, events);
     let query = sqlx::query(include_str!("sql/extend_lane.sql"));
-    let query = query.bind(log.id).bind(lane).bind(last).bind(sequences);
+    let query = query.bind(log.id).bind(lane).bind(end.id).bind(sequences);
     bind_events(query, events).execute(connection).await.map(|done| done.rows_affected())
 }

@@ -31,9 +31,9 @@ use self::{
     view::SqliteView,
 };
 use super::{
-    AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError, View,
-    append,
-    sql::rows::{self, LogRow},
+    AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError,
+    View, append,
+    sql::rows::{self, LogRow, TipRow},
 };
 use crate::model::{
     Clock, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey, lane::HASH_VERSION,
@@ -255,16 +255,16 @@ impl Events for SqliteStore {
         Ok(known)
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         let mut ends = Vec::with_capacity(lanes.len());
         for (log, lane) in lanes {
-            let end: i64 = sqlx::query_scalar(include_str!("sql/lane_end.sql"))
+            let tip: Option<TipRow<i64>> = sqlx::query_as(include_str!("sql/log_tip.sql"))
                 .bind(log)
                 .bind(lane)
-                .fetch_one(&self.readers)
+                .fetch_optional(&self.readers)
                 .await
                 .map_err(of_query)?;
-            ends.push(end);
+            ends.push(tip.map(rows::tip).into());
         }
         Ok(ends)
     }
@@ -273,13 +273,12 @@ impl Events for SqliteStore {
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
         let turn = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
         let mut section = SqliteView::new(log, turn);
-        let tip = section.tip(&Source::Log, lane).await?;
-        if tip.map_or(0, |tip| tip.n) != last {
+        if End::from(section.tip(&Source::Log, lane).await?) != end {
             return Ok(false);
         }
         match section.add(events).await {

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use super::store::{TestStore, numbers};
 use crate::{
     model::{Event, Log, Ordering},
-    storage::Known,
+    storage::{End, Known},
     testing::random,
 };
 
@@ -28,18 +28,24 @@ fn after(stored: &[Event], count: i64) -> Vec<Event> {
     (1..=count).map(next).collect()
 }
 
+/// Where the log's only lane ends after these.
+fn end(stored: &[Event]) -> End {
+    let last = stored.last().expect("there are events");
+    End { n: last.sequence_number, id: last.id }
+}
+
 /// Extends the log's only lane, which the store must be able to answer.
-async fn extend(store: &TestStore, log: &Log, last: i64, events: &[Event]) -> bool {
-    store.storage.events.extend(log, 0, last, events).await.expect("the store answers")
+async fn extend(store: &TestStore, log: &Log, end: End, events: &[Event]) -> bool {
+    store.storage.events.extend(log, 0, end, events).await.expect("the store answers")
 }
 
 pub(super) async fn what_was_decided_is_written_where_the_lane_ends(store: TestStore) {
     let (log, mut stored, next) = scene(&store).await;
-    assert!(extend(&store, &log, 3, &next).await);
+    assert!(extend(&store, &log, end(&stored), &next).await);
     stored.extend(next);
     assert_eq!(store.stored(&log).await, stored);
     let more = after(&stored, 100);
-    assert!(extend(&store, &log, 5, &more).await);
+    assert!(extend(&store, &log, end(&stored), &more).await);
     stored.extend(more);
     assert_eq!(store.stored(&log).await, stored);
     let appended = store.fill(&log, &random::stream(), 1).await;
@@ -55,7 +61,7 @@ pub(super) async fn the_first_events_of_a_lane_are_written_after_0(store: TestSt
     let number = log.lanes.number(lane, 1);
     let first = Event { id: random::id(), stream, position: 0, sequence_number: number, ..like };
     let events = &store.storage.events;
-    let extended = events.extend(&log, lane, 0, std::slice::from_ref(&first)).await;
+    let extended = events.extend(&log, lane, End::EMPTY, std::slice::from_ref(&first)).await;
     assert!(extended.expect("the store answers"));
     assert_eq!(store.stored(&log).await, [first]);
 }
@@ -66,9 +72,12 @@ pub(super) async fn a_lane_that_ends_elsewhere_is_left_alone(store: TestStore) {
         let number = |event: &Event| event.sequence_number + by;
         next.iter().map(|e| Event { sequence_number: number(e), ..e.clone() }).collect()
     };
-    assert!(!extend(&store, &log, 2, &moved(-1)).await, "it is longer");
-    assert!(!extend(&store, &log, 4, &moved(1)).await, "it is shorter");
-    assert!(!extend(&store, &log, 0, &moved(-3)).await, "it is not empty");
+    assert!(!extend(&store, &log, end(&stored[..2]), &moved(-1)).await, "it is longer");
+    let longer = End { n: 4, id: random::id() };
+    assert!(!extend(&store, &log, longer, &moved(1)).await, "it is shorter");
+    assert!(!extend(&store, &log, End::EMPTY, &moved(-3)).await, "it is not empty");
+    let other = End { id: random::id(), ..end(&stored) };
+    assert!(!extend(&store, &log, other, &next).await, "it is another history");
     assert_eq!(store.stored(&log).await, stored);
 }
 
@@ -85,18 +94,21 @@ pub(super) async fn what_is_taken_stops_the_whole_batch(store: TestStore) {
         Event { id: first.id, ..second.clone() },
         Event { position: first.position, ..second.clone() },
     ] {
-        assert!(!extend(&store, &log, 4, &[first.clone(), spoiled.clone()]).await, "{spoiled:?}");
+        assert!(
+            !extend(&store, &log, end(&other), &[first.clone(), spoiled.clone()]).await,
+            "{spoiled:?}"
+        );
         assert_eq!(store.stored(&log).await, [stored.clone(), other.clone()].concat());
     }
-    assert!(extend(&store, &log, 4, &[first, second]).await, "nothing was left of it");
+    assert!(extend(&store, &log, end(&other), &[first, second]).await, "nothing was left of it");
 }
 
 pub(super) async fn of_those_who_extend_at_once_one_wins(store: TestStore) {
     let (log, stored, _) = scene(&store).await;
-    let mut writers = JoinSet::new();
+    let (mut writers, at) = (JoinSet::new(), end(&stored));
     for _ in 0..8 {
         let (store, log, next) = (store.clone(), log.clone(), after(&stored, 2));
-        writers.spawn(async move { extend(&store, &log, 3, &next).await.then_some(next) });
+        writers.spawn(async move { extend(&store, &log, at, &next).await.then_some(next) });
     }
     let won: Vec<Vec<Event>> = writers.join_all().await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1);
@@ -120,12 +132,12 @@ pub(super) async fn steps_and_sections_keep_out_of_each_others_way(store: TestSt
         let mut extended = 0;
         while extended < 10 {
             let stored = store.stored(&log).await;
-            let last = stored.last().expect("there are events").sequence_number;
+            let last = end(&stored);
             let next = Event {
                 id: random::id(),
                 stream: random::stream(),
                 position: 0,
-                sequence_number: last + 1,
+                sequence_number: last.n + 1,
                 ..stored[0].clone()
             };
             extended += i64::from(extend(&store, &log, last, &[next]).await);

@@ -1,8 +1,11 @@
 //! The binary as a user meets it: commands, configuration, files, and kills.
 
+mod chaos;
 mod commands;
 mod exports;
+mod failover;
 mod files;
+mod history;
 mod imports;
 mod kills;
 mod script;

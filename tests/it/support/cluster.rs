@@ -24,20 +24,66 @@ pub(crate) fn options() -> PgConnectOptions {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(Cluster::start).as_ref();
     let cluster = cluster.map_err(|why| format!("{HOW_TO_GET_IT} ({why})"));
-    PgConnectOptions::new_without_pgpass()
-        .socket(&cluster.expect("a Postgres to test against").folder)
-        .username("postgres")
-        .database("postgres")
+    cluster.expect("a Postgres to test against").options()
 }
 
-struct Cluster {
+/// A cluster, gone when it is dropped.
+pub(crate) struct Cluster {
     folder: PathBuf,
+    programs: PathBuf,
     /// Holds the pipe.
     _guardian: Child,
 }
 
 impl Cluster {
-    fn start() -> Result<Self, String> {
+    /// How a superuser connects.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.folder)
+            .username("postgres")
+            .database("postgres")
+    }
+
+    /// How a superuser connects, as a URL.
+    pub(crate) fn url(&self) -> String {
+        let folder = self.folder.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{folder}/postgres")
+    }
+
+    /// Ends all of it at once, as a crash would, and starts it again: it recovers from its log.
+    pub(crate) fn crash(&self) {
+        self.run("pg_ctl -D data -w -t 60 -m immediate -l log restart");
+    }
+
+    /// Keeps a copy of all there is.
+    pub(crate) fn keep(&self) {
+        self.run("cp data/postmaster.opts kept.opts");
+        self.run("pg_ctl -D data -w -m fast stop && cp -a data kept");
+        self.run("cp kept.opts data/postmaster.opts && pg_ctl -D data -w -m fast -l log restart");
+    }
+
+    /// Goes on from the copy, as a standby does that had not received the rest.
+    pub(crate) fn go_back(&self) {
+        self.run("cp data/postmaster.opts kept.opts");
+        self.run("pg_ctl -D data -w -m immediate stop && rm -rf data && mv kept data");
+        self.run("cp kept.opts data/postmaster.opts && pg_ctl -D data -w -m fast -l log restart");
+    }
+
+    /// Runs a line of a shell in the cluster's folder, as the user whose it is.
+    fn run(&self, line: &str) {
+        let path = super::environment("PATH").unwrap_or_default();
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(&self.folder);
+        command.env("PATH", format!("{}:{path}", self.programs.display()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some((uid, gid)) = somebody_else() {
+            command.uid(uid).gid(gid);
+        }
+        let done = command.status().expect("a shell runs");
+        assert!(done.success(), "{line}");
+    }
+
+    pub(crate) fn start() -> Result<Self, String> {
         let programs = programs().ok_or("there is no initdb here")?;
         let mut command = Command::new("sh");
         command.arg("-c").arg(include_str!("cluster.sh")).arg("cluster").arg(&programs);
@@ -53,7 +99,7 @@ impl Cluster {
         let mut told = String::new();
         for line in BufReader::new(answers).lines().map_while(Result::ok) {
             if let Some(folder) = line.strip_prefix("ready ") {
-                return Ok(Self { folder: folder.into(), _guardian: guardian });
+                return Ok(Self { folder: folder.into(), programs, _guardian: guardian });
             }
             told.push_str(&line);
             told.push('\n');

@@ -10,7 +10,7 @@ use everlog::{
         tasks::Tasks,
     },
     model::{Event, Lane, Log, Publish, StreamKey},
-    storage::{AppendError, Events, Known, Outcome, Storage, StorageError, View, heads},
+    storage::{AppendError, End, Events, Known, Outcome, Storage, StorageError, View, heads},
     testing::conformance::TestStore,
 };
 use futures_util::{StreamExt, future::join_all};
@@ -61,7 +61,7 @@ impl Events for Committed {
         answers.into_iter().map(outcome).collect()
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         self.storage.events.ends(lanes).await
     }
 
@@ -78,10 +78,10 @@ impl Events for Committed {
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
-        self.storage.events.extend(log, lane, last, events).await
+        self.storage.events.extend(log, lane, end, events).await
     }
 }
 

@@ -8,8 +8,8 @@ use everlog::{
     engine::clock::SystemClock,
     model::{Direction, Event, Lane, Limits, Log, Publish, Source, StreamKey},
     storage::{
-        AppendError, Events, Health, Known, Listing, Logs, Outcome, Span, Storage, StorageError,
-        View, memory::MemoryStore, sqlite::SqliteStore,
+        AppendError, End, Events, Health, Known, Listing, Logs, Outcome, Span, Storage,
+        StorageError, View, memory::MemoryStore, sqlite::SqliteStore,
     },
 };
 use tokio::{net::TcpListener, sync::mpsc};
@@ -37,7 +37,7 @@ impl Events for Hasty {
         Ok(outcomes)
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         self.file.ends(lanes).await
     }
 
@@ -54,10 +54,10 @@ impl Events for Hasty {
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
-        let _ = (log, lane, last, events);
+        let _ = (log, lane, end, events);
         Ok(false)
     }
 }

@@ -9,8 +9,8 @@ use everlog::{
         StreamName, condition::Facts,
     },
     storage::{
-        AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span, Storage,
-        StorageError, Tip, View, memory::MemoryStore,
+        AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
+        Storage, StorageError, Tip, View, memory::MemoryStore,
     },
     testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
@@ -137,7 +137,7 @@ impl Events for Planted {
         Ok(outcomes)
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         self.inner.ends(lanes).await
     }
 
@@ -154,10 +154,10 @@ impl Events for Planted {
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
-        self.inner.extend(&self.log(log), lane, last, events).await
+        self.inner.extend(&self.log(log), lane, end, events).await
     }
 }
 

@@ -10,8 +10,8 @@ use everlog::{
     model::{CategoryName, Event, EventName, Lane, Log, LogName, LogSettings, Publish, Source},
     model::{StreamKey, StreamName},
     storage::{
-        AppendError, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span, Storage,
-        StorageError, Tip, View,
+        AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
+        Storage, StorageError, Tip, View,
     },
 };
 use tokio::sync::Semaphore;
@@ -173,7 +173,7 @@ impl Events for Troubled {
         self.inner.events.append(log, batch).await
     }
 
-    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<i64>, StorageError> {
+    async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {
         self.fail(false)?;
         self.inner.events.ends(lanes).await
     }
@@ -192,7 +192,7 @@ impl Events for Troubled {
         &self,
         log: &Log,
         lane: Lane,
-        last: i64,
+        end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
         self.appends.add_permits(1);
@@ -201,7 +201,7 @@ impl Events for Troubled {
             self.gate.acquire().await.expect("the semaphore stays open").forget();
         }
         self.judge(events.iter().map(|event| &event.name))?;
-        self.inner.events.extend(log, lane, last, events).await
+        self.inner.events.extend(log, lane, end, events).await
     }
 }
 

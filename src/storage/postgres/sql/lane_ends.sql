@@ -1,5 +1,11 @@
--- The last sequence of each lane, 0 of an empty one.
+-- The last event of each lane that has one.
 -- $1 logs, $2 lanes
-SELECT coalesce((SELECT max(e.sequence) FROM event e WHERE e.log_id = u.log_id AND e.lane = u.lane), 0)
+SELECT u.place, e.sequence, e.event_id
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u (log_id, lane, place)
-ORDER BY u.place
+CROSS JOIN LATERAL (
+    SELECT e.sequence, e.event_id
+    FROM event e
+    WHERE e.log_id = u.log_id AND e.lane = u.lane
+    ORDER BY e.sequence DESC
+    LIMIT 1
+) AS e
