@@ -26,6 +26,9 @@ use crate::{
     model::{Cursor, Place, event::id_check},
 };
 
+/// How every line begins.
+const LINE_BEGINS: &[u8] = b"{\"id\":\"";
+
 /// The settings of `everlog export`.
 #[derive(Debug, Args)]
 pub(super) struct Settings {
@@ -63,7 +66,11 @@ pub(super) async fn export(settings: &Settings) -> anyhow::Result<()> {
     let end = end(&client, settings).await?;
     let resumable = end.lanes == 1 || settings.stream.is_some();
     if settings.resume && !resumable {
-        bail!("the log has {} lanes: no number says where an export of it ended", end.lanes);
+        bail!(
+            "the log has {} lanes: no number says where an export of it ended; --resume needs one \
+             stream (--category and --stream)",
+            end.lanes
+        );
     }
     let kept = match &settings.output {
         Some(path) => Kept::of(path, settings).with_context(|| path.display().to_string())?,
@@ -82,7 +89,7 @@ pub(super) async fn export(settings: &Settings) -> anyhow::Result<()> {
     while let Some(bytes) = chunk {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         whole = bytes.last().map_or(whole, |byte| *byte == b'\n');
-        if !output.write(&bytes)? {
+        if !output.write(&bytes).with_context(|| cut_off(settings, resumable))? {
             return Ok(());
         }
         bar.inc(u64::try_from(lines)?);
@@ -94,7 +101,7 @@ pub(super) async fn export(settings: &Settings) -> anyhow::Result<()> {
             }
         };
     }
-    output.flush()?;
+    output.flush().with_context(|| cut_off(settings, resumable))?;
     bar.finish_and_clear();
     ensure!(whole, cut_off(settings, resumable));
     if settings.output.is_some() {
@@ -226,19 +233,24 @@ impl Kept {
                 ensure!(wanted == found, "its last line is of {what} `{found}`, not `{wanted}`");
             }
         }
-        if settings.category.is_none() {
-            // The log counts from 1 without holes. A part of it, say a category, does not.
-            let (lines, number) = (count_lines(&mut file)?, last.sequence_number);
-            ensure!(
-                u64::try_from(number) == Ok(lines),
-                "it is no export of a whole log: it has {lines} lines, and the last is event {number}"
-            );
-        }
+        // Logs and streams count without holes. A part of one does not, nor does what holds others.
+        let (whole, counted) = match (&settings.category, &settings.stream) {
+            (None, _) => ("log", last.sequence_number),
+            (Some(_), Some(_)) => ("stream", last.position.saturating_add(1)),
+            (Some(_), None) => return Ok(kept),
+        };
+        let lines = count_lines(&mut file)?;
+        ensure!(
+            u64::try_from(counted) == Ok(lines),
+            "it is no export of a whole {whole}: it has {lines} lines, and the last is event \
+             {counted} of the {whole}"
+        );
         Ok(kept)
     }
 }
 
-/// Finds the last whole line from the file's end.
+/// Finds the last whole line from the file's end. What follows it will be cut, and so must be a
+/// line that was begun: all else is somebody's.
 fn last_line(file: &mut File) -> anyhow::Result<Kept> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut tail = Vec::new();
@@ -250,13 +262,15 @@ fn last_line(file: &mut File) -> anyhow::Result<Kept> {
         file.take(size).read_to_end(&mut tail)?;
         let end = tail.iter().rposition(|byte| *byte == b'\n');
         let start = end.and_then(|end| tail.get(..end)?.iter().rposition(|byte| *byte == b'\n'));
+        let rest = tail.get(end.map_or(0, |end| end + 1)..).unwrap_or_default();
+        let begun = rest.iter().zip(LINE_BEGINS).all(|(found, expected)| found == expected);
         match (end, start) {
             (None, _) if from == 0 => {
-                let begun = tail.first().is_none_or(|byte| *byte == b'{');
                 ensure!(begun, "it is not an export");
                 return Ok(Kept::default());
             }
             (Some(end), start) if start.is_some() || from == 0 => {
+                ensure!(begun, "what follows its last whole line is not of an export");
                 let text = tail.get(start.map_or(0, |start| start + 1)..end).unwrap_or_default();
                 let last = serde_json::from_slice(text)
                     .context("its last line is not an exported event")?;

@@ -44,7 +44,7 @@ const TRIES: u32 = 12;
 /// What is said of a failure before the first request with events.
 const NOTHING_SENT: &str = "nothing was sent";
 /// How to go on when a server has gone away.
-const GO_ON: &str = "The same command goes on another time: nothing is stored twice";
+const GO_ON: &str = "Run the same command again to go on: nothing is stored twice";
 
 /// What order the events get across streams; within a stream it is always the file's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -322,11 +322,11 @@ impl Sender {
                 Err(error) => error,
             };
             if attempt == 1 {
-                let said = format!("everlog: {error:#}; trying again for a minute. {GO_ON}");
+                let said = format!("everlog: {error:#}; trying again for a minute");
                 self.bar.suspend(|| line::complain(&said))?;
             }
             if attempt == TRIES {
-                return Err(error.context(format!("gave up. {GO_ON}")));
+                bail!("{error:#}; gave up. {GO_ON}");
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(10));

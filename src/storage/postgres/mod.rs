@@ -9,6 +9,7 @@
 mod error;
 mod lending;
 mod migrate;
+mod notice;
 mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -125,12 +126,20 @@ impl PostgresStore {
     }
 }
 
-/// Resolves within [`ATTEMPT_TIMEOUT`]; whoever waits longer is dropped, with its connection.
+/// Resolves within [`ATTEMPT_TIMEOUT`]; whoever waits longer is dropped, with its connection. What the
+/// server warned about is not done for certain.
 async fn in_time<T>(
     work: impl Future<Output = Result<T, StorageError>>,
 ) -> Result<T, StorageError> {
-    let done = tokio::time::timeout(ATTEMPT_TIMEOUT, work).await;
-    done.unwrap_or_else(|late| Err(StorageError::OutcomeUnknown(late.into())))
+    let done = tokio::time::timeout(ATTEMPT_TIMEOUT, notice::heard(work)).await;
+    match done {
+        Ok((Ok(_), true)) => {
+            let why = "the server warned: the commit may not have reached the standby";
+            Err(StorageError::OutcomeUnknown(why.into()))
+        }
+        Ok((done, _)) => done,
+        Err(late) => Err(StorageError::OutcomeUnknown(late.into())),
+    }
 }
 
 /// Brings the schema up to date. Any number of processes may do so at once.

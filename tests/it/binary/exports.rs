@@ -1,6 +1,10 @@
 //! Exports that fail, are cut off or are gone on with: no file is spoilt, and each says what to do.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use tempfile::TempDir;
 
@@ -97,16 +101,31 @@ fn a_file_of_another_category_or_stream_or_of_a_part_is_refused() {
     for (source, expected) in [
         (&["--category", "numbers"][..], "its last line is of category `letters`, not `numbers`"),
         (&["--category", "letters", "--stream", "a"], "its last line is of stream `b`, not `a`"),
-        (&[], "no export of a whole log: it has 3 lines, and the last is event 6"),
+        (&[], "no export of a whole log: it has 3 lines, and the last is event 6 of the log"),
     ] {
         let said = fail(folder, &[&export[..], source, &["--resume"]].concat());
         assert!(said.contains(expected), "{said}");
         assert!(fs::read(folder.join("out")).expect("the file") == kept, "the file was touched");
     }
-    for text in ["some notes", "some notes\n"] {
+    fs::remove_file(folder.join("out")).expect("it is there");
+    succeed(folder, &export);
+    let said = fail(folder, &[&export[..], &STREAM, &["--resume"]].concat());
+    let expected = "no export of a whole stream: it has 6 lines, and the last is event 3 of the";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_export_is_refused_and_left_as_it_was() {
+    let folder = folder();
+    let folder = folder.path();
+    let server = server(folder, "ours", 6);
+    let export = ["export", "--url", &server.url, "-o", "out"];
+    succeed(folder, &export);
+    let whole = fs::read_to_string(folder.join("out")).expect("the export");
+    for text in ["some notes", "some notes\n", "{\"a\":1}", &format!("{whole}{{\"a\":1}}")] {
         fs::write(folder.join("out"), text).expect("a file");
         let said = fail(folder, &[&export[..], &["--resume"]].concat());
-        assert!(said.contains("not an export"), "{said}");
+        assert!(said.contains("not an export") || said.contains("not of an export"), "{said}");
         assert_eq!(fs::read_to_string(folder.join("out")).expect("the file"), text);
     }
 }
@@ -153,6 +172,25 @@ fn an_export_that_is_cut_off_keeps_what_came_and_says_how_to_go_on() {
 }
 
 #[test]
+fn an_export_for_which_there_is_no_room_says_how_to_go_on() {
+    let folder = folder();
+    let folder = folder.path();
+    let server = Process::serve("memory:", folder);
+    succeed(folder, &["import", SLICE, "--url", &server.url]);
+    let whole = succeed(folder, &["export", "--url", &server.url]);
+    // A file may grow to a few kilobytes, and no further.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$@\"", "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_everlog")).args(["export", "-o", "out", "--url", &server.url]);
+    let output = command.current_dir(folder).output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("File too large"), "{said}");
+    assert!(said.contains("--resume goes on after the last whole line of out"), "{said}");
+    succeed(folder, &["export", "-o", "out", "--url", &server.url, "--resume"]);
+    assert!(fs::read_to_string(folder.join("out")).expect("the export") == whole);
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_an_export_quietly() {
     let folder = folder();
     let server = Process::serve("memory:", folder.path());
@@ -181,7 +219,7 @@ async fn a_log_of_many_lanes_is_gone_on_with_by_stream_only() {
     succeed(folder, &[&["import", "ours.ndjson"], &to_log[..]].concat());
     let export = [&["export", "-o", "out"], &to_log[..]].concat();
     let said = fail(folder, &[&export[..], &["--resume"]].concat());
-    assert!(said.contains("the log has 4 lanes"), "{said}");
+    assert!(said.contains("the log has 4 lanes") && said.contains("--stream"), "{said}");
     succeed(folder, &[&export[..], &STREAM].concat());
     let whole = fs::read(folder.join("out")).expect("the export");
     succeed(folder, &[&export[..], &STREAM, &["--resume"]].concat());

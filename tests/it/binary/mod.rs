@@ -9,4 +9,5 @@ mod history;
 mod imports;
 mod kills;
 mod script;
+mod standby;
 mod storm;
