@@ -22,7 +22,7 @@ use crate::{
 
 /// What a tail takes at once: so much a slow client may hold.
 const STEP_EVENTS: usize = 256;
-const STEP_BYTES: usize = 64 << 10;
+const STEP_BYTES: usize = 32 << 10;
 /// Tails that read from the store at once: appends and pages have connections of their own.
 const READING_MAX: usize = 8;
 /// How soon a store that did not answer is asked again.

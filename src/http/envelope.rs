@@ -36,7 +36,7 @@ pub(super) fn is_timeout(error: &axum::Error) -> bool {
 pub(super) async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = ids::mint().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", id, %method, path);
+    let span = tracing::debug_span!("request", id, %method, path);
     let started = tokio::time::Instant::now();
     let answer = async {
         match judge(&app, &request) {
@@ -45,7 +45,7 @@ pub(super) async fn envelope(State(app): State<App>, request: Request, next: Nex
         }
     };
     let response = answer.instrument(span.clone()).await;
-    let mut response = span.in_scope(|| written(response, &method, &id));
+    let mut response = span.in_scope(|| written(response, &method, &path, &id));
     let milliseconds = started.elapsed().as_millis();
     let status = response.status().as_u16();
     span.in_scope(|| tracing::debug!(status, milliseconds, "answered"));
@@ -86,7 +86,7 @@ fn is_loopback(request: &Request) -> bool {
 }
 
 /// Writes the problem, if the answer is one or should be one.
-fn written(mut response: Response, method: &Method, id: &str) -> Response {
+fn written(mut response: Response, method: &Method, path: &str, id: &str) -> Response {
     if *method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
@@ -101,7 +101,8 @@ fn written(mut response: Response, method: &Method, id: &str) -> Response {
     };
     if let Some(cause) = &problem.cause {
         let code = problem.kind.row().code;
-        tracing::error!(code, cause = %chain(cause.as_ref()), "failed");
+        let cause = chain(cause.as_ref());
+        tracing::error!(id, %method, path, code, cause, "failed");
     }
     let json = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -9,5 +9,6 @@ mod history;
 mod imports;
 mod kills;
 mod script;
+mod slow;
 mod standby;
 mod storm;

@@ -62,6 +62,15 @@ impl Process {
         self.child.wait().expect("it ends")
     }
 
+    /// The memory that it has in use.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("the kernel tells its memory")
+    }
+
     /// A signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let (name, pid) = (format!("-{name}"), self.child.id().to_string());
