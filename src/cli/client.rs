@@ -40,6 +40,11 @@ impl Target {
         self.server.client()
     }
 
+    /// The name of the log.
+    pub(super) fn log(&self) -> &str {
+        &self.log
+    }
+
     /// The URL of the log.
     pub(super) fn log_url(&self) -> String {
         format!("{}{PREFIX}/logs/{}", self.server.base(), encode(&self.log))

@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+mod bench;
 mod check;
 mod client;
 mod export;
@@ -35,6 +36,9 @@ enum Command {
     Import(import::Settings),
     /// Write the events of a running server to a file or to standard output, one a line
     Export(export::Settings),
+    /// Measure a running server (on plain http://) with clients of our own
+    #[command(subcommand)]
+    Bench(Box<bench::Settings>),
     /// Ask a running server whether it is ready
     Health(client::Server),
     /// Print the OpenAPI document
@@ -44,7 +48,12 @@ enum Command {
 /// Runs a command to its end.
 #[must_use]
 pub fn run(line: CommandLine) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // A load on one thread leaves the other cores to the server that is measured.
+    let mut builder = match &line.command {
+        Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
@@ -55,6 +64,7 @@ pub fn run(line: CommandLine) -> ExitCode {
             Command::Check(settings) => check::check(&settings).await,
             Command::Import(settings) => import::import(&settings).await,
             Command::Export(settings) => export::export(&settings).await,
+            Command::Bench(settings) => bench::bench(&settings).await,
             Command::Health(server) => health::health(&server).await,
             Command::Openapi => line::print(http::document().trim_end()),
         }

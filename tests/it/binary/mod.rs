@@ -1,5 +1,6 @@
 //! The binary as a user meets it: commands, configuration, files, and kills.
 
+mod bench;
 mod chaos;
 mod commands;
 mod exports;
