@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::{
     engine::{hub::Hubs, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     http::{
-        self, App,
+        self, App, Parts,
         connections::{self, Patience},
     },
     model::{Clock, Limits, LogName, LogSettings},
@@ -40,7 +40,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let tasks = Tasks::default();
         let hubs = Hubs::new(storage.clone(), tasks.clone());
-        let app = App {
+        let app = App::from(Parts {
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs.clone(), tasks.clone()),
             tails: Tails::new(storage.clone(), hubs, tasks.clone(), limits),
             logs: Logs::new(storage.clone(), tasks.clone()),
@@ -49,7 +49,7 @@ impl Service {
             clock,
             limits,
             loopback_only,
-        };
+        });
         let name: LogName = DEFAULT_LOG.parse()?;
         let settings = LogSettings { name, lanes: None, require_condition: None };
         http::create_log(&app, settings).await.map_err(|problem| {

@@ -36,7 +36,7 @@ pub use self::{
     links::encode,
     logs::create as create_log,
     publish::parse_key,
-    state::App,
+    state::{App, Parts},
 };
 
 /// The version prefix of every resource.

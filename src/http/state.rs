@@ -1,6 +1,6 @@
 //! What handlers hold.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use crate::{
     engine::{logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
@@ -8,9 +8,27 @@ use crate::{
     storage::Storage,
 };
 
-/// Everything that a handler may use.
+/// Everything that a handler may use, shared: axum clones it several times a request.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl From<Parts> for App {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What the service is made of.
+#[derive(Debug)]
+pub struct Parts {
     pub storage: Storage,
     pub logs: Logs,
     pub publisher: Publisher,
