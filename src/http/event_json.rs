@@ -1,5 +1,7 @@
 //! Writes events as JSON. By hand, because payload and metadata go out as they came in.
 
+use std::fmt::{self, Display, Formatter, Write};
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -173,47 +175,50 @@ pub(super) struct WriteAckOutput {
 }
 
 /// A text as a JSON string.
-fn quoted(text: &str) -> String {
-    // A string always serialises.
-    serde_json::to_string(text).unwrap_or_default()
+struct Quoted<'a>(&'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            return f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?);
+        }
+        f.write_char('"')?;
+        f.write_str(self.0)?;
+        f.write_char('"')
+    }
+}
+
+/// Appends what is formatted; a string takes all there is.
+macro_rules! put {
+    ($out:expr, $($what:tt)*) => {
+        let _ = write!($out, $($what)*);
+    };
 }
 
 /// Appends one event, on one line.
 pub(super) fn write_event(out: &mut String, event: &Event) {
-    out.push_str("{\"id\":\"");
-    out.push_str(&event.id.to_string());
-    out.push_str("\",");
+    put!(out, "{{\"id\":\"{}\",", event.id);
     write_content(out, event);
-    out.push_str(",\"recorded_at\":\"");
-    out.push_str(&event.recorded_at.to_string());
-    out.push_str("\",");
+    put!(out, ",\"recorded_at\":\"{}\",", event.recorded_at);
     write_stream(out, event);
-    out.push_str(&format!(
-        ",\"position\":{},\"sequence_number\":{}}}",
-        event.position, event.sequence_number
-    ));
+    let Event { position, sequence_number, .. } = event;
+    put!(out, ",\"position\":{position},\"sequence_number\":{sequence_number}}}");
 }
 
 /// What the client wrote, its times filled in.
 fn write_content(out: &mut String, event: &Event) {
-    out.push_str("\"name\":");
-    out.push_str(&quoted(event.name.as_str()));
-    out.push_str(",\"payload\":");
+    put!(out, "\"name\":{},\"payload\":", Quoted(event.name.as_str()));
     out.push_str(event.payload.as_str());
     out.push_str(",\"metadata\":");
     out.push_str(event.metadata.as_str());
-    out.push_str(",\"occurred_at\":\"");
-    out.push_str(&event.occurred_at.to_string());
-    out.push_str("\",\"observed_at\":\"");
-    out.push_str(&event.observed_at.to_string());
-    out.push('"');
+    put!(out, ",\"occurred_at\":\"{}\"", event.occurred_at);
+    put!(out, ",\"observed_at\":\"{}\"", event.observed_at);
 }
 
 fn write_stream(out: &mut String, event: &Event) {
-    out.push_str("\"category\":");
-    out.push_str(&quoted(event.stream.category.as_str()));
-    out.push_str(",\"stream\":");
-    out.push_str(&quoted(event.stream.stream.as_str()));
+    let stream = &event.stream;
+    put!(out, "\"category\":{}", Quoted(stream.category.as_str()));
+    put!(out, ",\"stream\":{}", Quoted(stream.stream.as_str()));
 }
 
 /// A page.
@@ -240,10 +245,9 @@ fn write_list<T>(out: &mut String, items: &[T], write: impl Fn(&mut String, &T))
 }
 
 fn write_acked(out: &mut String, event: &Event, whole: bool) {
-    out.push_str(&format!(
-        "{{\"id\":\"{}\",\"position\":{},\"sequence_number\":{},\"recorded_at\":\"{}\"",
-        event.id, event.position, event.sequence_number, event.recorded_at
-    ));
+    let Event { id, position, sequence_number, recorded_at, .. } = event;
+    put!(out, "{{\"id\":\"{id}\",\"position\":{position}");
+    put!(out, ",\"sequence_number\":{sequence_number},\"recorded_at\":\"{recorded_at}\"");
     if whole {
         out.push(',');
         write_content(out, event);
@@ -256,10 +260,11 @@ fn write_acked(out: &mut String, event: &Event, whole: bool) {
 /// The answer to a publish to one stream; `whole`: with the events' other members.
 #[must_use]
 pub(super) fn write_stream_ack(log: &Log, ack: &Ack, write: &WriteAck, whole: bool) -> String {
-    let mut out = format!("{{\"log\":{},", quoted(log.name.as_str()));
+    let mut out = String::with_capacity(256 + 160 * write.events.len());
+    put!(out, "{{\"log\":{},", Quoted(log.name.as_str()));
     write_write_ack(&mut out, write);
     let last = ack.last().map_or(0, |event| event.sequence_number);
-    out.push_str(&format!(",\"sequence_number\":{last},\"replayed\":{},", ack.replayed));
+    put!(out, ",\"sequence_number\":{last},\"replayed\":{},", ack.replayed);
     write_events(&mut out, write, whole);
     out.push('}');
     out
@@ -271,7 +276,7 @@ pub(super) fn write_writes_ack(log: &Log, ack: &Ack, whole: bool) -> String {
     let last = ack.last().map_or(0, |event| event.sequence_number);
     let mut out = format!(
         "{{\"log\":{},\"sequence_number\":{last},\"replayed\":{},\"writes\":",
-        quoted(log.name.as_str()),
+        Quoted(log.name.as_str()),
         ack.replayed
     );
     write_list(&mut out, &ack.writes, |out, write| {
@@ -287,11 +292,9 @@ pub(super) fn write_writes_ack(log: &Log, ack: &Ack, whole: bool) -> String {
 
 fn write_write_ack(out: &mut String, write: &WriteAck) {
     let position = write.events.last().map_or(0, |event| event.position);
-    out.push_str(&format!(
-        "\"category\":{},\"stream\":{},\"position\":{position}",
-        quoted(write.stream.category.as_str()),
-        quoted(write.stream.stream.as_str())
-    ));
+    let stream = &write.stream;
+    put!(out, "\"category\":{}", Quoted(stream.category.as_str()));
+    put!(out, ",\"stream\":{},\"position\":{position}", Quoted(stream.stream.as_str()));
 }
 
 fn write_events(out: &mut String, write: &WriteAck, whole: bool) {

@@ -25,7 +25,7 @@ impl RawJson {
 
     /// A text that a store kept: it was checked before it was written.
     #[must_use]
-    pub fn stored(text: String) -> Self {
+    pub fn stored(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
@@ -51,6 +51,12 @@ impl RawJson {
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.0 == other.0 || same(&self.0, &other.0)
+    }
+}
+
+impl AsRef<str> for RawJson {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 

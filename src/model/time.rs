@@ -1,6 +1,6 @@
 //! Instants: RFC 3339 in, UTC microseconds kept, RFC 3339 with six digits and `Z` out.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z, within the years 0000–9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,7 +114,21 @@ fn shape(text: &[u8]) -> Result<(), TimeFault> {
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let instant = DateTime::<Utc>::from_timestamp_micros(self.0).ok_or(std::fmt::Error)?;
-        f.write_str(&instant.to_rfc3339_opts(SecondsFormat::Micros, true))
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let mut put = |range: std::ops::Range<usize>, mut number: u32| {
+            for digit in text[range].iter_mut().rev() {
+                *digit += (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        put(0..4, instant.year().unsigned_abs());
+        put(5..7, instant.month());
+        put(8..10, instant.day());
+        put(11..13, instant.hour());
+        put(14..16, instant.minute());
+        put(17..19, instant.second());
+        put(20..26, instant.timestamp_subsec_micros());
+        f.write_str(std::str::from_utf8(&text).map_err(|_| std::fmt::Error)?)
     }
 }
 

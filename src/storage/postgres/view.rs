@@ -1,7 +1,11 @@
 //! One transaction on the database, as a view and as a section.
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use super::{error::of_query, lending::Loan};
@@ -11,7 +15,7 @@ use crate::{
     },
     storage::{
         End, Listing, Section, Span, StorageError, Tip, View,
-        sql::rows::{self, EventRow, TipRow},
+        sql::rows::{self, Columns, TipRow},
     },
 };
 
@@ -73,6 +77,24 @@ fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+impl Columns for PgRow {
+    fn text(&self, column: usize) -> Result<&str, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn number(&self, column: usize) -> Result<i64, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn time(&self, column: usize) -> Result<Timestamp, sqlx::Error> {
+        self.try_get::<Time, _>(column).map(Timestamp::from)
+    }
+}
+
 #[async_trait]
 impl View for PostgresView {
     async fn rows(&mut self, span: &Span) -> Result<Vec<Event>, StorageError> {
@@ -85,7 +107,7 @@ impl View for PostgresView {
                 } else {
                     include_str!("sql/log_backwards.sql")
                 };
-                let query = sqlx::query_as(sql).bind(id).bind(span.lane);
+                let query = sqlx::query(sql).bind(id).bind(span.lane);
                 query.bind(span.after).bind(span.before).bind(limit)
             }
             Source::Category(category) => {
@@ -94,7 +116,7 @@ impl View for PostgresView {
                 } else {
                     include_str!("sql/category_backwards.sql")
                 };
-                let query = sqlx::query_as(sql).bind(id).bind(span.lane);
+                let query = sqlx::query(sql).bind(id).bind(span.lane);
                 query.bind(span.after).bind(span.before).bind(limit).bind(category.as_str())
             }
             Source::Stream(key) => {
@@ -103,13 +125,13 @@ impl View for PostgresView {
                 } else {
                     include_str!("sql/stream_backwards.sql")
                 };
-                let query = sqlx::query_as(sql).bind(id).bind(span.after).bind(span.before);
+                let query = sqlx::query(sql).bind(id).bind(span.after).bind(span.before);
                 query.bind(limit).bind(key.category.as_str()).bind(key.stream.as_str())
             }
         };
         let lanes = self.log.lanes;
         let rows = query.fetch(self.connection());
-        let rows = rows::collect::<Time>(rows, lanes, span.bytes).await;
+        let rows = rows::collect(rows, lanes, span.bytes).await;
         rows.map_err(of_query)
     }
 
@@ -154,13 +176,10 @@ impl View for PostgresView {
     }
 
     async fn with_ids(&mut self, ids: &[Uuid]) -> Result<Vec<Event>, StorageError> {
-        let rows: Vec<EventRow<Time>> = sqlx::query_as(include_str!("sql/with_ids.sql"))
-            .bind(self.log.id)
-            .bind(ids)
-            .fetch_all(self.connection())
-            .await
-            .map_err(of_query)?;
-        Ok(rows.into_iter().map(|row| rows::event(self.log.lanes, row)).collect())
+        let lanes = self.log.lanes;
+        let query = sqlx::query(include_str!("sql/with_ids.sql")).bind(self.log.id).bind(ids);
+        let rows = query.fetch(self.connection());
+        rows::collect(rows, lanes, usize::MAX).await.map_err(of_query)
     }
 
     async fn categories(&mut self, listing: &Listing) -> Result<Vec<CategoryName>, StorageError> {

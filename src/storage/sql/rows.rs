@@ -29,35 +29,54 @@ impl StoredTime for i64 {
     }
 }
 
-/// lane, sequence, category, stream, position, id, name, payload, metadata, observed, occurred,
-/// recorded
-pub(in crate::storage) type EventRow<T> =
-    (i64, i64, String, String, i64, Uuid, String, String, String, T, T, T);
+/// The columns of a row of either database.
+pub(in crate::storage) trait Columns {
+    fn text(&self, column: usize) -> Result<&str, sqlx::Error>;
+    fn number(&self, column: usize) -> Result<i64, sqlx::Error>;
+    fn id(&self, column: usize) -> Result<Uuid, sqlx::Error>;
+    fn time(&self, column: usize) -> Result<Timestamp, sqlx::Error>;
+}
 
-pub(in crate::storage) fn event<T: StoredTime>(lanes: Lanes, row: EventRow<T>) -> Event {
-    let (lane, n, category, stream, position, id, name, payload, metadata, observed, occurred, at) =
-        row;
-    Event {
-        id,
-        name: EventName::stored(name),
-        payload: RawJson::stored(payload),
-        metadata: RawJson::stored(metadata),
-        occurred_at: occurred.time(),
-        observed_at: observed.time(),
-        recorded_at: at.time(),
+/// An event of a row: lane, sequence, category, stream, position, id, name, payload, metadata, observed,
+/// occurred, recorded. Texts that the event `before` has too are shared with it.
+pub(in crate::storage) fn event(
+    row: &impl Columns,
+    lanes: Lanes,
+    before: Option<&Event>,
+) -> Result<Event, sqlx::Error> {
+    let stream = before.map(|event| &event.stream);
+    Ok(Event {
+        id: row.id(5)?,
+        name: shared(row.text(6)?, before.map(|event| &event.name), EventName::stored),
+        payload: RawJson::stored(row.text(7)?),
+        metadata: shared(row.text(8)?, before.map(|event| &event.metadata), RawJson::stored),
+        occurred_at: row.time(10)?,
+        observed_at: row.time(9)?,
+        recorded_at: row.time(11)?,
         stream: StreamKey {
-            category: CategoryName::stored(category),
-            stream: StreamName::stored(stream),
+            category: shared(row.text(2)?, stream.map(|s| &s.category), CategoryName::stored),
+            stream: shared(row.text(3)?, stream.map(|s| &s.stream), StreamName::stored),
         },
-        position,
-        sequence_number: lanes.number(lane, n),
+        position: row.number(4)?,
+        sequence_number: lanes.number(row.number(0)?, row.number(1)?),
+    })
+}
+
+fn shared<'a, T: Clone + AsRef<str>>(
+    text: &'a str,
+    before: Option<&T>,
+    stored: impl FnOnce(&'a str) -> T,
+) -> T {
+    match before {
+        Some(before) if before.as_ref() == text => before.clone(),
+        _ => stored(text),
     }
 }
 
 /// Events of rows as they arrive, up to the row that brings their bytes to so many. What is not read
 /// is not held.
-pub(in crate::storage) async fn collect<T: StoredTime>(
-    mut rows: impl Stream<Item = Result<EventRow<T>, sqlx::Error>> + Unpin,
+pub(in crate::storage) async fn collect<R: Columns>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
     lanes: Lanes,
     bytes_max: usize,
 ) -> Result<Vec<Event>, sqlx::Error> {
@@ -65,7 +84,7 @@ pub(in crate::storage) async fn collect<T: StoredTime>(
     while bytes < bytes_max
         && let Some(row) = rows.try_next().await?
     {
-        let event = event(lanes, row);
+        let event = event(&row, lanes, events.last())?;
         bytes += event.bytes();
         events.push(event);
     }

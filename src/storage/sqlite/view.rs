@@ -1,7 +1,7 @@
 //! One transaction on the database, as a view and as a section.
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
@@ -9,10 +9,10 @@ use super::{
     insert,
 };
 use crate::{
-    model::{CategoryName, Direction, Event, Lane, Log, Source, StreamKey, StreamName},
+    model::{CategoryName, Direction, Event, Lane, Log, Source, StreamKey, StreamName, Timestamp},
     storage::{
         Listing, Section, Span, StorageError, Tip, View,
-        sql::rows::{self, EventRow, TipRow},
+        sql::rows::{self, Columns, StoredTime, TipRow},
     },
 };
 
@@ -57,6 +57,24 @@ fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+impl Columns for SqliteRow {
+    fn text(&self, column: usize) -> Result<&str, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn number(&self, column: usize) -> Result<i64, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn time(&self, column: usize) -> Result<Timestamp, sqlx::Error> {
+        self.try_get::<i64, _>(column).map(StoredTime::time)
+    }
+}
+
 #[async_trait]
 impl View for SqliteView {
     async fn rows(&mut self, span: &Span) -> Result<Vec<Event>, StorageError> {
@@ -69,7 +87,7 @@ impl View for SqliteView {
                 } else {
                     include_str!("sql/log_backwards.sql")
                 };
-                let query = sqlx::query_as(sql).bind(id).bind(span.lane);
+                let query = sqlx::query(sql).bind(id).bind(span.lane);
                 query.bind(span.after).bind(span.before).bind(limit)
             }
             Source::Category(category) => {
@@ -78,7 +96,7 @@ impl View for SqliteView {
                 } else {
                     include_str!("sql/category_backwards.sql")
                 };
-                let query = sqlx::query_as(sql).bind(id).bind(span.lane);
+                let query = sqlx::query(sql).bind(id).bind(span.lane);
                 query.bind(span.after).bind(span.before).bind(limit).bind(category.as_str())
             }
             Source::Stream(key) => {
@@ -87,12 +105,12 @@ impl View for SqliteView {
                 } else {
                     include_str!("sql/stream_backwards.sql")
                 };
-                let query = sqlx::query_as(sql).bind(id).bind(span.after).bind(span.before);
+                let query = sqlx::query(sql).bind(id).bind(span.after).bind(span.before);
                 query.bind(limit).bind(key.category.as_str()).bind(key.stream.as_str())
             }
         };
         let rows = query.fetch(&mut *self.transaction);
-        rows::collect::<i64>(rows, self.log.lanes, span.bytes).await.map_err(of_query)
+        rows::collect(rows, self.log.lanes, span.bytes).await.map_err(of_query)
     }
 
     async fn tip(&mut self, source: &Source, lane: Lane) -> Result<Option<Tip>, StorageError> {
@@ -134,13 +152,14 @@ impl View for SqliteView {
     async fn with_ids(&mut self, ids: &[Uuid]) -> Result<Vec<Event>, StorageError> {
         let mut events = Vec::new();
         for id in ids {
-            let row: Option<EventRow<i64>> = sqlx::query_as(include_str!("sql/with_id.sql"))
+            let row = sqlx::query(include_str!("sql/with_id.sql"))
                 .bind(self.log.id)
                 .bind(id)
                 .fetch_optional(&mut *self.transaction)
                 .await
                 .map_err(of_query)?;
-            events.extend(row.map(|row| rows::event(self.log.lanes, row)));
+            let event = row.map(|row| rows::event(&row, self.log.lanes, events.last()));
+            events.extend(event.transpose().map_err(of_query)?);
         }
         Ok(events)
     }
