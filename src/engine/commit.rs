@@ -21,7 +21,7 @@ use crate::{
     model::{Ack, Clock, Lane, Log, Publish},
     storage::{
         AppendError, Known, Outcome, Storage, StorageError,
-        heads::{Draft, Heads, Wanted},
+        heads::{Draft, Expected, Heads, Wanted},
     },
 };
 
@@ -33,6 +33,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
 /// So many batches after a replay was met, stated ids are looked up first.
 const REPLAYS_EXPECTED: u32 = 64;
+/// So many look-ups in a row have to find new streams alone, and they are taken for new without one.
+const OLD_STREAMS_EXPECTED: u32 = 16;
 /// What is known of a lane is forgotten after so long without a publish.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -88,12 +90,15 @@ pub(super) struct Committer {
     pub hubs: Hubs,
     pub lane: Lane,
     heads: Option<Heads>,
+    /// For how many batches more replays, and old streams that are not known, are expected.
     replays: u32,
+    old_streams: u32,
 }
 
 impl Committer {
     pub(super) fn new(storage: Storage, clock: Arc<dyn Clock>, hubs: Hubs, lane: Lane) -> Self {
-        Self { storage, clock, hubs, lane, heads: None, replays: 0 }
+        let old_streams = OLD_STREAMS_EXPECTED;
+        Self { storage, clock, hubs, lane, heads: None, replays: 0, old_streams }
     }
 
     /// Commits what is queued, until there is nobody left to queue anything.
@@ -138,17 +143,17 @@ impl Committer {
         };
         let (batch, mut rest): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|request| Heads::can_decide(&log, &request.publish));
-        let Ok(known) = self.look(&mut heads, &log, &batch).await else {
+        let expected = Expected { replays: self.replays > 0, new_streams: self.old_streams == 0 };
+        let Ok(known) = self.look(&mut heads, &log, &batch, expected).await else {
             rest.extend(batch);
             return rest;
         };
-        self.replays =
-            if known.ids.is_empty() { self.replays.saturating_sub(1) } else { REPLAYS_EXPECTED };
         let end = heads.end();
-        let mut draft = Draft::new(&mut heads, &log, self.lane, self.clock.now(), &known);
+        let mut draft = Draft::new(&mut heads, &log, self.lane, self.clock.now(), expected, known);
         let mut decided = Vec::with_capacity(batch.len());
         for request in batch {
             match draft.decide(&request.publish) {
+                Some(ack) if ack.replayed => request.answer(Ok(Ok(ack))),
                 Some(ack) => decided.push((request, ack)),
                 None => rest.push(request),
             }
@@ -175,6 +180,7 @@ impl Committer {
                 }));
             }
             Ok(false) | Err(StorageError::Unavailable(_) | StorageError::Refused(_)) => {
+                self.old_streams = OLD_STREAMS_EXPECTED;
                 rest.extend(decided.into_iter().map(|(request, _)| request));
             }
         }
@@ -183,19 +189,26 @@ impl Committer {
 
     /// Looks up what the end of the lane does not tell of a batch.
     async fn look(
-        &self,
+        &mut self,
         heads: &mut Heads,
         log: &Log,
         batch: &[Request],
+        expected: Expected,
     ) -> Result<Known, StorageError> {
         let mut wanted = Wanted::default();
         for request in batch {
-            heads.want(&request.publish, self.replays > 0, &mut wanted);
+            heads.want(&request.publish, expected, &mut wanted);
         }
         if wanted.is_empty() {
             return Ok(Known::default());
         }
         let known = guarded(self.storage.events.look(log, &wanted.streams, &wanted.ids)).await?;
+        let met = |left: u32, none: bool, most| if none { left.saturating_sub(1) } else { most };
+        self.replays = met(self.replays, known.events.is_empty(), REPLAYS_EXPECTED);
+        if !wanted.streams.is_empty() {
+            let none = known.positions.is_empty();
+            self.old_streams = met(self.old_streams, none, OLD_STREAMS_EXPECTED);
+        }
         heads.learn(wanted, &known);
         Ok(known)
     }

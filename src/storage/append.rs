@@ -100,7 +100,7 @@ impl<'a> Desk<'a> {
         section: &mut dyn Section,
         publish: &Publish,
     ) -> Result<Outcome, StorageError> {
-        if let Some(outcome) = self.replay(publish) {
+        if let Some(outcome) = replay(&self.stored, publish) {
             return Ok(outcome);
         }
         if self.log.require_condition && !publish.guarded {
@@ -123,38 +123,6 @@ impl<'a> Desk<'a> {
         }
         let writes = publish.writes.iter().map(|write| self.number(write)).collect();
         Ok(Ok(Ack { writes, replayed: false }))
-    }
-
-    /// The answer, if some of the ids are stored already.
-    fn replay(&self, publish: &Publish) -> Option<Outcome> {
-        let known = |id: Uuid| self.stored.contains_key(&id);
-        let longer = publish.next_keyed_id.is_some_and(known);
-        let first = publish.events().find(|event| known(event.id));
-        if first.is_none() && !longer {
-            return None;
-        }
-        let writes: Option<Vec<_>> = publish.writes.iter().map(|w| self.replayed(w)).collect();
-        Some(match (writes, first) {
-            (Some(writes), _) if !longer => Ok(Ack { writes, replayed: true }),
-            (_, Some(event)) if event.id_origin != IdOrigin::Keyed => {
-                Err(Refusal::IdConflict(event.id))
-            }
-            _ => Err(Refusal::KeyReused),
-        })
-    }
-
-    /// The stored events of a write, if they are just these: same stream, consecutive, same content.
-    fn replayed(&self, write: &Write) -> Option<WriteAck> {
-        let mut events: Vec<Event> = Vec::with_capacity(write.events.len());
-        for new in &write.events {
-            let event = self.stored.get(&new.id)?;
-            let follows = events.last().is_none_or(|last| last.position + 1 == event.position);
-            if event.stream != write.stream || !follows || !event.has_content_of(new) {
-                return None;
-            }
-            events.push(event.clone());
-        }
-        Some(WriteAck { stream: write.stream.clone(), events })
     }
 
     /// Looks for what the publish's `no_event_matching` name.
@@ -257,6 +225,38 @@ impl<'a> Desk<'a> {
         }
         ack
     }
+}
+
+/// The answer, if some of the ids are among those stored. It needs no lock: what is stored stays.
+pub(super) fn replay(stored: &HashMap<Uuid, Event>, publish: &Publish) -> Option<Outcome> {
+    let known = |id: Uuid| stored.contains_key(&id);
+    let longer = publish.next_keyed_id.is_some_and(known);
+    let first = publish.events().find(|event| known(event.id));
+    if first.is_none() && !longer {
+        return None;
+    }
+    let writes: Option<Vec<_>> = publish.writes.iter().map(|w| replayed(stored, w)).collect();
+    Some(match (writes, first) {
+        (Some(writes), _) if !longer => Ok(Ack { writes, replayed: true }),
+        (_, Some(event)) if event.id_origin != IdOrigin::Keyed => {
+            Err(Refusal::IdConflict(event.id))
+        }
+        _ => Err(Refusal::KeyReused),
+    })
+}
+
+/// The stored events of a write, if they are just these: same stream, consecutive, same content.
+fn replayed(stored: &HashMap<Uuid, Event>, write: &Write) -> Option<WriteAck> {
+    let mut events: Vec<Event> = Vec::with_capacity(write.events.len());
+    for new in &write.events {
+        let event = stored.get(&new.id)?;
+        let follows = events.last().is_none_or(|last| last.position + 1 == event.position);
+        if event.stream != write.stream || !follows || !event.has_content_of(new) {
+            return None;
+        }
+        events.push(event.clone());
+    }
+    Some(WriteAck { stream: write.stream.clone(), events })
 }
 
 /// Writes events with their numbers and times.

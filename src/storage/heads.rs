@@ -7,7 +7,10 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{End, Known, Outcome, append::Pen};
+use super::{
+    End, Known, Outcome,
+    append::{self, Pen},
+};
 use crate::model::{
     Ack, Event, IdOrigin, Lane, Log, Publish, Source, StreamKey, Test, Timestamp, condition::Facts,
 };
@@ -63,13 +66,22 @@ impl Wanted {
     }
 }
 
+/// What is likely, and need not be looked up then. A store that is asked to write what is not so refuses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected {
+    /// Ids that a client stated may be stored already.
+    pub replays: bool,
+    /// A stream that is not known is a new one.
+    pub new_streams: bool,
+}
+
 /// The one lane that a publish writes to and judges, if there is just one.
 #[must_use]
 pub fn lane_of(log: &Log, publish: &Publish) -> Option<Lane> {
     if log.lanes.count == 1 {
         return Some(0);
     }
-    match super::append::lanes_touched(log, std::slice::from_ref(publish)).as_slice() {
+    match append::lanes_touched(log, std::slice::from_ref(publish)).as_slice() {
         [lane] => Some(*lane),
         _ => None,
     }
@@ -123,14 +135,16 @@ impl Heads {
     }
 
     /// Notes what has to be looked up for a publish: streams that are not known, and ids that a key
-    /// may have been used for; with `replays`, every id that the client stated.
-    pub fn want(&mut self, publish: &Publish, replays: bool, wanted: &mut Wanted) {
+    /// may have been used for.
+    pub fn want(&mut self, publish: &Publish, expected: Expected, wanted: &mut Wanted) {
         let mut want = |stream: &StreamKey| {
             if self.streams.get(stream).is_none() {
                 wanted.streams.push(stream.clone());
             }
         };
-        publish.writes.iter().for_each(|write| want(&write.stream));
+        if !expected.new_streams {
+            publish.writes.iter().for_each(|write| want(&write.stream));
+        }
         for condition in &publish.conditions {
             condition.walk(&mut |c| {
                 if let Some(Source::Stream(stream)) = c.source() {
@@ -139,7 +153,7 @@ impl Heads {
             });
         }
         wanted.ids.extend(publish.next_keyed_id);
-        if replays {
+        if expected.replays {
             let stated = publish.events().filter(|event| event.id_origin != IdOrigin::Minted);
             wanted.ids.extend(stated.map(|event| event.id));
         }
@@ -161,7 +175,9 @@ pub struct Draft<'a> {
     log: &'a Log,
     lane: Lane,
     now: Timestamp,
-    taken: HashSet<Uuid>,
+    expected: Expected,
+    stored: HashMap<Uuid, Event>,
+    drafted: HashSet<Uuid>,
     /// The events to write, in order.
     pub events: Vec<Event>,
 }
@@ -174,25 +190,30 @@ impl<'a> Draft<'a> {
         log: &'a Log,
         lane: Lane,
         clock: Timestamp,
-        known: &Known,
+        expected: Expected,
+        known: Known,
     ) -> Self {
         let now = clock.max(heads.recorded_at);
-        let taken = known.ids.iter().copied().collect();
-        Self { heads, log, lane, now, taken, events: Vec::new() }
+        let stored = known.events.into_iter().map(|event| (event.id, event)).collect();
+        let (drafted, events) = (HashSet::new(), Vec::new());
+        Self { heads, log, lane, now, expected, stored, drafted, events }
     }
 
     /// The answer to a publish of a kind that [`Heads::can_decide`], if it is a yes.
     pub fn decide(&mut self, publish: &Publish) -> Option<Ack> {
-        let replay = publish.events().any(|event| self.taken.contains(&event.id))
-            || publish.next_keyed_id.is_some_and(|id| self.taken.contains(&id));
-        if replay || !self.holds(publish) {
+        if let Some(replay) = append::replay(&self.stored, publish) {
+            return replay.ok();
+        }
+        let repeated = publish.events().any(|event| self.drafted.contains(&event.id))
+            || publish.next_keyed_id.is_some_and(|id| self.drafted.contains(&id));
+        if repeated || !self.holds(publish) {
             return None;
         }
         let stated = publish.events().filter(|event| event.id_origin != IdOrigin::Minted);
-        self.taken.extend(stated.map(|event| event.id));
+        self.drafted.extend(stated.map(|event| event.id));
         let mut writes = Vec::with_capacity(publish.writes.len());
         for write in &publish.writes {
-            let position = self.heads.streams.get(&write.stream)?;
+            let position = self.position(&write.stream)?;
             let pen = Pen { lanes: self.log.lanes, lane: self.lane, now: self.now };
             let ack = pen.write(write, self.heads.end.n, position);
             let last = ack.events.last()?;
@@ -205,9 +226,14 @@ impl<'a> Draft<'a> {
         Some(Ack { writes, replayed: false })
     }
 
+    /// The last position of a stream that is written to.
+    fn position(&mut self, stream: &StreamKey) -> Option<i64> {
+        self.heads.streams.get(stream).or(self.expected.new_streams.then_some(-1))
+    }
+
     /// Whether every condition holds, and every stream written to is known.
     fn holds(&mut self, publish: &Publish) -> bool {
-        if publish.writes.iter().any(|write| self.heads.streams.get(&write.stream).is_none()) {
+        if publish.writes.iter().any(|write| self.position(&write.stream).is_none()) {
             return false;
         }
         let mut facts = Facts::default();

@@ -259,8 +259,8 @@ pub trait Logs: Send + Sync {
 pub struct Known {
     /// The last position of each stream that has one.
     pub positions: Vec<(StreamKey, i64)>,
-    /// The ids that are taken.
-    pub ids: Vec<Uuid>,
+    /// The events that have one of the ids.
+    pub events: Vec<Event>,
 }
 
 /// The events of a store.

@@ -117,8 +117,7 @@ impl Events for MemoryStore {
     ) -> Result<Known, StorageError> {
         let mut view = MemoryView::open(self.entry(log)?.shelf);
         let positions = view.positions(streams).await?;
-        let ids = view.with_ids(ids).await?.iter().map(|event| event.id).collect();
-        Ok(Known { positions, ids })
+        Ok(Known { positions, events: view.with_ids(ids).await? })
     }
 
     async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {

@@ -268,7 +268,7 @@ impl Events for PostgresStore {
             known.positions = view.positions(streams).await?;
         }
         if !ids.is_empty() {
-            known.ids = view.taken(ids).await?;
+            known.events = view.with_ids(ids).await?;
         }
         view.give_back();
         Ok(known)

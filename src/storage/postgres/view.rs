@@ -62,15 +62,6 @@ impl PostgresView {
     pub(super) fn give_back(self) {
         self.loan.give_back();
     }
-
-    /// The ids that are taken, of these.
-    pub(super) async fn taken(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
-        let taken = sqlx::query_scalar(include_str!("sql/taken_ids.sql"))
-            .bind(self.log.id)
-            .bind(ids)
-            .fetch_all(self.connection());
-        taken.await.map_err(of_query)
-    }
 }
 
 fn limit(count: usize) -> i64 {

@@ -249,10 +249,9 @@ impl Events for SqliteStore {
         ids: &[Uuid],
     ) -> Result<Known, StorageError> {
         let mut view = SqliteView::new(log, self.readers.begin().await.map_err(of_query)?);
-        let known =
-            Known { positions: view.positions(streams).await?, ids: view.taken(ids).await? };
+        let (positions, events) = (view.positions(streams).await?, view.with_ids(ids).await?);
         Box::new(view).close().await;
-        Ok(known)
+        Ok(Known { positions, events })
     }
 
     async fn ends(&self, lanes: &[(i64, Lane)]) -> Result<Vec<End>, StorageError> {

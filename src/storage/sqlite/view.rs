@@ -33,21 +33,6 @@ impl SqliteView {
         insert::insert(&mut self.transaction, id, lanes, events).await
     }
 
-    /// The ids that are taken, of these.
-    pub(super) async fn taken(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
-        let mut taken = Vec::new();
-        for id in ids {
-            let exists: bool = sqlx::query_scalar(include_str!("sql/taken_id.sql"))
-                .bind(self.log.id)
-                .bind(id)
-                .fetch_one(&mut *self.transaction)
-                .await
-                .map_err(of_query)?;
-            taken.extend(exists.then_some(*id));
-        }
-        Ok(taken)
-    }
-
     pub(super) async fn commit(self) -> Result<(), StorageError> {
         self.transaction.commit().await.map_err(of_commit)
     }

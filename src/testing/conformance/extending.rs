@@ -155,7 +155,8 @@ pub(super) async fn what_is_looked_up_is_what_is_stored(store: TestStore) {
     let streams = [nobody.clone(), stream.clone()];
     let elsewhere = store.log().await;
     let nothing = Known::default();
-    let found = Known { positions: vec![(stream.clone(), 2)], ids: vec![taken] };
+    let events = vec![stored[1].clone()];
+    let found = Known { positions: vec![(stream.clone(), 2)], events };
     for (log, streams, ids, expected) in [
         (&log, streams.as_slice(), [free, taken].as_slice(), &found),
         (&log, &[nobody], &[free], &nothing),

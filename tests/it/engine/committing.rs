@@ -134,6 +134,54 @@ async fn beliefs_are_no_reason_for_a_no(store: TestStore) {
     assert_eq!(store.stored(&log).await.len(), 15);
 }
 
+/// After many new streams, one that is not known is taken for new; the store knows better.
+async fn an_old_stream_is_not_taken_for_new(store: TestStore) {
+    let (log, old) = (Arc::new(store.log().await), random::stream());
+    let (ours, theirs) = (publisher(&store), publisher(&store));
+    for _ in 0..40 {
+        ours.publish(&log, one(&random::stream())).await.expect("it is written");
+    }
+    theirs.publish(&log, PublishBuilder::random(&old, 3).build()).await.expect("it is written");
+    ours.publish(&log, one(&random::stream())).await.expect("it is written");
+    let publishes = [one(&random::stream()), one(&old), one(&random::stream()), one(&old)];
+    let acks = join_all(publishes.map(|publish| ours.publish(&log, publish))).await;
+    let positions = acks.iter().map(|ack| ack.as_ref().expect("it is written").last());
+    let positions: Vec<_> = positions.map(|event| event.map(|event| event.position)).collect();
+    assert_eq!(positions, [Some(0), Some(3), Some(0), Some(4)]);
+    assert_eq!(store.stored(&log).await.len(), 40 + 3 + 1 + 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_stream_of_a_memory_is_not_taken_for_new() {
+    an_old_stream_is_not_taken_for_new(memory::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_stream_of_sqlite_is_not_taken_for_new() {
+    an_old_stream_is_not_taken_for_new(sqlite::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_stream_of_postgres_is_not_taken_for_new() {
+    an_old_stream_is_not_taken_for_new(postgres::open().await).await;
+}
+
+#[tokio::test]
+async fn replays_that_are_expected_need_no_turn() {
+    let (_, troubled, publisher, log) = scene().await;
+    let event = NewEventBuilder::new().with_id(random::id()).build();
+    let publish = PublishBuilder::of(&random::stream(), event).build();
+    let first = publisher.publish(&log, publish.clone()).await.expect("it is written");
+    assert!(publisher.publish(&log, publish.clone()).await.expect("it was written").replayed);
+    publisher.publish(&log, one(&random::stream())).await.expect("it is written");
+    while troubled.had_an_append() {
+        troubled.an_append().await;
+    }
+    let again = publisher.publish(&log, publish).await.expect("it was written");
+    assert_eq!((again.writes, again.replayed), (first.writes, true));
+    assert!(!troubled.had_an_append(), "what is stored is told without the lane's lock");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn beliefs_of_a_memory_are_no_reason_for_a_no() {
     beliefs_are_no_reason_for_a_no(memory::open().await).await;
