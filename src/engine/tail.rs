@@ -262,7 +262,8 @@ impl Tail {
             // It fell behind the ring, or history is another: the store tells.
             self.seen.clear();
         }
-        self.catch_up().await
+        // Who waits for the hub need not have room for it.
+        Box::pin(self.catch_up()).await
     }
 
     /// Resolves when there may be another step.

@@ -2,12 +2,14 @@
 //! on failures, so that whatever answers, a client gets problem+json.
 
 use axum::{
-    body::Body,
+    BoxError,
+    body::{Body, Bytes, HttpBody},
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tower_http::compression::CompressionBody;
 use tracing::Instrument;
 
 use super::{
@@ -134,6 +136,19 @@ fn unknown(status: StatusCode, method: &Method) -> Option<Problem> {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The body itself, where it is not compressed: what could compress it is as large as ten answers.
+pub(super) fn as_it_is<B>(response: axum::http::Response<CompressionBody<B>>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    if response.headers().contains_key(header::CONTENT_ENCODING) {
+        response.map(Body::new)
+    } else {
+        response.map(|body| Body::new(body.into_inner()))
+    }
 }
 
 /// Nothing is routed here.

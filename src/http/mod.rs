@@ -24,6 +24,7 @@ mod tail;
 use std::{sync::LazyLock, time::Duration};
 
 use axum::{Router, middleware};
+use tower::util::MapResponseLayer;
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::RequestBodyDeadlineLayer,
 };
@@ -87,11 +88,13 @@ pub fn document() -> String {
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
-    router
-        .fallback(envelope::no_route)
-        .layer(RequestBodyDeadlineLayer::new(BODY_DEADLINE))
-        .layer(CatchPanicLayer::custom(envelope::of_panic))
-        .layer(CompressionLayer::new())
-        .layer(middleware::from_fn_with_state(app.clone(), envelope::envelope))
-        .with_state(app)
+    // One stack, outermost first: a router boxes whatever each layer of its own gives.
+    let around = (
+        middleware::from_fn_with_state(app.clone(), envelope::envelope),
+        MapResponseLayer::new(envelope::as_it_is),
+        CompressionLayer::new(),
+        CatchPanicLayer::custom(envelope::of_panic),
+        RequestBodyDeadlineLayer::new(BODY_DEADLINE),
+    );
+    router.fallback(envelope::no_route).layer(around).with_state(app)
 }
