@@ -11,7 +11,13 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::history::{History, Verdict, follow, write};
-use crate::support::{cluster::Cluster, environment, process::Process};
+use crate::support::{
+    cluster::Cluster,
+    environment,
+    planted::{self, Plant},
+    process::Process,
+    server::Setup,
+};
 
 const NODES: usize = 3;
 const WRITERS: u32 = 6;
@@ -113,6 +119,29 @@ fn assert_clean(verdict: &Verdict) {
     println!("Postgres, {NODES} servers: {} faults, {verdict:?}", faults());
     assert!(verdict.acked > 10 && verdict.refused > 0 && verdict.resent > 0, "{verdict:?}");
     assert_eq!(verdict.faults(), 0, "{verdict:?}\n{:#?}", verdict.told);
+}
+
+/// The control: the same clients at a server that forgets conditions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_forgets_conditions_is_caught() {
+    for (plant, caught) in [(Plant::Nothing, false), (Plant::ForgetsConditions, true)] {
+        let setup = Setup { storage: planted::open(plant).storage, ..Setup::memory() };
+        let server = setup.start().await;
+        let history = Arc::new(History::default());
+        history.moved(0, &format!("http://{}", server.address));
+        let (count, mut acks) = watch::channel(0);
+        let (count, (stop, stopped)) = (Arc::new(count), watch::channel(false));
+        let mut clients = JoinSet::new();
+        for number in 0..WRITERS {
+            let (history, count, stopped) = (history.clone(), count.clone(), stopped.clone());
+            clients.spawn(async move { write(number, &history, &count, &stopped).await });
+        }
+        acks.wait_for(|acks| *acks >= 500).await.expect("the writers go on");
+        stop.send(true).expect("there are clients");
+        clients.join_all().await;
+        let verdict = history.judge(&history.stored().await, &[]);
+        assert_eq!(verdict.nonlinear > 0, caught, "{plant:?}: {verdict:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -295,3 +295,41 @@ pub(crate) async fn follow(
     }
     numbers
 }
+
+/// The control: what the judge is for, it sees.
+#[test]
+fn each_broken_promise_is_counted() {
+    let event = |id: &str, stream: &str, position: i64, sequence: i64| json!({"id": id, "stream": stream, "position": position, "sequence_number": sequence});
+    let stored = [event("a", "r", 0, 1), event("b", "r", 1, 2), event("c", "s", 0, 3)];
+    let register = Publish { stream: "r".to_owned(), body: Value::Null, expected: Some(0) };
+    let open = Publish { stream: "s".to_owned(), body: Value::Null, expected: None };
+    let judge = |stored: &[Value], followed: &[i64], more: &dyn Fn(&mut Seen)| {
+        let history = History::default();
+        history.seen().note(&register, &json!({"events": [event("b", "r", 1, 2)]}));
+        history.seen().note(&open, &json!({"events": [event("c", "s", 0, 3)]}));
+        more(&mut history.seen());
+        history.judge(stored, &[followed.to_vec()])
+    };
+    let nothing = |_: &mut Seen| {};
+    assert_eq!(judge(&stored, &[1, 2, 3], &nothing).faults(), 0);
+    assert_eq!(judge(&stored[..2], &[1, 2], &nothing).lost, 1);
+    let twice = [&stored[..], &[event("c", "s", 1, 4)]].concat();
+    assert_eq!(judge(&twice, &[1, 2, 3, 4], &nothing).doubled, 1);
+    let hole = [stored[0].clone(), stored[1].clone(), event("c", "s", 0, 4)];
+    assert_eq!(judge(&hole, &[1, 2, 3], &nothing).holes, 1);
+    for followed in [[1, 3].as_slice(), &[1, 2, 2, 3], &[2, 1, 3]] {
+        assert_eq!(judge(&stored, followed, &nothing).skipped, 1);
+    }
+    let moved = |seen: &mut Seen| seen.note(&open, &json!({"events": [event("c", "s", 1, 5)]}));
+    assert_eq!(judge(&stored, &[1, 2, 3], &moved).moved, 1);
+    for problem in [json!({"actual_position": 0}), json!({}), json!({"actual_position": 1})] {
+        let floor = if problem["actual_position"] == 1 { 2 } else { -1 };
+        let refuse = |seen: &mut Seen| seen.refuse(&register, floor, &problem);
+        let expected = usize::from(problem != json!({}));
+        assert_eq!(judge(&stored, &[1, 2, 3], &refuse).nonlinear, expected, "{problem}");
+    }
+    let elsewhere = |seen: &mut Seen| {
+        seen.note(&register, &json!({"events": [event("d", "r", 5, 9)]}));
+    };
+    assert_eq!(judge(&stored, &[1, 2, 3], &elsewhere).nonlinear, 1);
+}

@@ -9,6 +9,7 @@ mod files;
 mod history;
 mod imports;
 mod kills;
+mod restarts;
 mod script;
 mod slow;
 mod standby;

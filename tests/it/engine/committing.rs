@@ -15,8 +15,12 @@ use everlog::{
 };
 use futures_util::future::join_all;
 
+use tokio::task::JoinSet;
+
 use crate::support::{
-    memory, postgres, sqlite,
+    memory,
+    planted::{self, Plant},
+    postgres, sqlite,
     trouble::{REFUSED, Trouble, Troubled},
 };
 
@@ -102,8 +106,12 @@ async fn a_publish_that_gets_no_turn_in_time_is_not_written() {
 
 /// Two processes: what one believes of a stream, the other has made untrue.
 async fn beliefs_are_no_reason_for_a_no(store: TestStore) {
+    beliefs_of(store.clone(), store).await;
+}
+
+async fn beliefs_of(store: TestStore, other: TestStore) {
     let (log, stream) = (Arc::new(store.log().await), random::stream());
-    let (ours, theirs) = (publisher(&store), publisher(&store));
+    let (ours, theirs) = (publisher(&store), publisher(&other));
     let position = async |publisher: &Publisher, publish: Publish| {
         publisher.publish(&log, publish).await.map(|ack| ack.last().map(|event| event.position))
     };
@@ -132,6 +140,18 @@ async fn beliefs_are_no_reason_for_a_no(store: TestStore) {
         assert_eq!(written.expect("the condition holds"), Some(3 * turn + 2));
     }
     assert_eq!(store.stored(&log).await.len(), 15);
+}
+
+/// The control: two processes over a store, each of which remembers what it wrote itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_from_memory_is_noticed() {
+    for (plant, noticed) in [(Plant::Nothing, false), (Plant::RefusesFromMemory, true)] {
+        let (ours, theirs) = planted::two(plant);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(beliefs_of(ours, theirs));
+        let done = tasks.join_next().await.expect("one task was spawned");
+        assert_eq!(done.is_err(), noticed, "{plant:?}");
+    }
 }
 
 /// After many new streams, one that is not known is taken for new; the store knows better.

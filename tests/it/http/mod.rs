@@ -6,6 +6,7 @@ mod caching;
 mod connections;
 mod exporting;
 mod filtering;
+mod full_disk;
 mod header_conditions;
 mod lanes;
 mod listings;

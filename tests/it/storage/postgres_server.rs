@@ -11,7 +11,7 @@ use everlog::{
     },
     testing::{PublishBuilder, StaticClock, conformance::TestStore, random},
 };
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::task::JoinSet;
 
 use crate::support::postgres::{BySql, CONNECTIONS, Database, insert_event, pool};
@@ -119,6 +119,13 @@ async fn a_reader_of_a_sequence_skips_what_commits_late() {
     assert_eq!(tail(&mut reader, 0).await, [1, 2], "though it is there");
 }
 
+/// Whether somebody waits for this transaction.
+async fn is_waited_for(turn: &mut PgConnection) -> bool {
+    let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted \
+                   AND transactionid = pg_current_xact_id()::xid";
+    sqlx::query_scalar(waiting).fetch_one(turn).await.expect("the locks are read")
+}
+
 /// The same interleaving: session one has taken number 1 and has not committed. Nobody can take
 /// number 2 meanwhile, so there is nothing that a reader could go past.
 #[tokio::test(flavor = "multi_thread")]
@@ -142,14 +149,7 @@ async fn a_reader_of_everlog_cannot_skip_what_commits_late() {
     let (own_store, own_log) = (store.clone(), log.clone());
     let publish = PublishBuilder::random(&other, 1).build();
     second.spawn(async move { own_store.write(&own_log, &publish).await });
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
-                   AND transactionid = pg_current_xact_id()::xid";
-    loop {
-        let waiters: i64 =
-            sqlx::query_scalar(waiting).fetch_one(&mut *turn).await.expect("the locks are read");
-        if waiters > 0 {
-            break;
-        }
+    while !is_waited_for(&mut turn).await {
         assert!(second.try_join_next().is_none(), "session two may not get past session one");
         tokio::task::yield_now().await;
     }
@@ -161,6 +161,46 @@ async fn a_reader_of_everlog_cannot_skip_what_commits_late() {
     assert_eq!((slow.sequence_number, fast.sequence_number), (1, 2));
     let ask = Scan { after: page.cursor, ..Scan::first(10) };
     assert_eq!(store.scan(&log, &Source::Log, &ask).await.events, [slow, fast]);
+}
+
+/// The control of the lane's lock: what is read in the statement that waits for it is of before it.
+/// Everlog reads in the statements after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_that_waits_for_the_lock_reads_the_past() {
+    let (store, _, database) = scene().await;
+    let last = "(SELECT max(sequence) FROM event WHERE log_id = $1)";
+    let lock = "SELECT lane FROM lane WHERE log_id = $1 AND lane = 0 FOR UPDATE";
+    let in_one = format!("SELECT {last} FROM ({lock}) AS turn");
+    let after = format!("SELECT {last}");
+    for (statements, expected) in [(vec![in_one.as_str()], None), (vec![lock, &after], Some(1))] {
+        let log = store.log().await;
+        let connect = || async { PgConnection::connect_with(&database.options()).await };
+        let (mut one, mut two) =
+            (connect().await.expect("session one"), connect().await.expect("session two"));
+        let mut turn = one.begin().await.expect("session one begins");
+        let locked = sqlx::query(lock).bind(log.id).execute(&mut *turn).await;
+        locked.expect("session one holds the lane");
+        let model = store.fill(&store.log().await, &random::stream(), 1).await.remove(0);
+        let event = Event { id: random::id(), ..model };
+        insert_event(&mut *turn, &log, &event).await.expect("session one takes number 1");
+        let second = async {
+            let mut begun = two.begin().await.expect("session two begins");
+            let mut read = None;
+            for statement in statements {
+                let row = sqlx::query_scalar(AssertSqlSafe(statement)).bind(log.id);
+                read = row.fetch_one(&mut *begun).await.expect("session two reads");
+            }
+            read
+        };
+        let first = async {
+            while !is_waited_for(&mut turn).await {
+                tokio::task::yield_now().await;
+            }
+            turn.commit().await.expect("session one commits");
+        };
+        let (read, ()): (Option<i64>, ()) = tokio::join!(second, first);
+        assert_eq!(read, expected);
+    }
 }
 
 /// Clients go away at any moment, also while their view begins.

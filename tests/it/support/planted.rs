@@ -9,8 +9,8 @@ use everlog::{
         StreamName, condition::Facts,
     },
     storage::{
-        AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
-        Storage, StorageError, Tip, View, memory::MemoryStore,
+        AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Refusal,
+        Span, Storage, StorageError, Tip, View, memory::MemoryStore,
     },
     testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
@@ -45,17 +45,30 @@ pub(crate) enum Plant {
     PrintsPayloads,
     /// A category gives the events of all.
     MixesCategories,
+    /// A condition is refused for what was true when this process last wrote.
+    RefusesFromMemory,
 }
 
 pub(crate) fn open(plant: Plant) -> TestStore {
     let clock = Arc::new(StaticClock::default());
+    over(&Arc::new(MemoryStore::new(clock.clone())), &clock, plant)
+}
+
+/// Two processes on one store.
+pub(crate) fn two(plant: Plant) -> (TestStore, TestStore) {
+    let clock = Arc::new(StaticClock::default());
     let inner = Arc::new(MemoryStore::new(clock.clone()));
+    (over(&inner, &clock, plant), over(&inner, &clock, plant))
+}
+
+fn over(inner: &Arc<MemoryStore>, clock: &Arc<StaticClock>, plant: Plant) -> TestStore {
     let both = Barrier::new(2);
-    let planted = Planted { inner: inner.clone(), plant, both, first: Mutex::default() };
+    let (first, believed) = (Mutex::default(), Mutex::default());
+    let planted = Planted { inner: inner.clone(), plant, both, first, believed };
     TestStore {
         storage: Storage::new(Arc::new(planted)),
-        backdoor: Arc::new(ByTheShelf(inner)),
-        clock,
+        backdoor: Arc::new(ByTheShelf(inner.clone())),
+        clock: clock.clone(),
         keep: Arc::new(()),
     }
 }
@@ -66,6 +79,8 @@ struct Planted {
     both: Barrier,
     /// The first log that was used.
     first: Mutex<Option<Log>>,
+    /// The position that each stream had when it was last written to.
+    believed: Mutex<Facts>,
 }
 
 impl Planted {
@@ -84,6 +99,22 @@ impl Planted {
         let mut facts = Facts::default();
         facts.positions.extend(view.positions(&streams).await?);
         Ok(publish.conditions.iter().all(|condition| condition.judge(&facts).is_empty()))
+    }
+
+    fn believe<'a>(&self, events: impl IntoIterator<Item = &'a Event>) {
+        let mut believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            believed.positions.insert(event.stream.clone(), event.position);
+        }
+    }
+
+    /// Whether it is refused without a look.
+    fn refused(&self, publish: &Publish) -> Option<Refusal> {
+        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = believed.positions.get(&publish.writes.first()?.stream).copied()?;
+        let failed: Vec<_> = publish.conditions.iter().flat_map(|c| c.judge(&believed)).collect();
+        let refused = self.plant == Plant::RefusesFromMemory && !failed.is_empty();
+        refused.then_some(Refusal::ConditionFailed { failed, position: Some(position) })
     }
 
     /// The batch as the plant would have it.
@@ -128,7 +159,13 @@ impl Events for Planted {
     async fn append(&self, log: &Log, batch: &[Publish]) -> Result<Vec<Outcome>, AppendError> {
         let log = self.log(log);
         let batch = self.spoiled(&log, batch).await?;
+        if let [publish] = batch.as_slice()
+            && let Some(refusal) = self.refused(publish)
+        {
+            return Ok(vec![Err(refusal)]);
+        }
         let outcomes = self.inner.append(&log, &batch).await?;
+        self.believe(outcomes.iter().flatten().flat_map(|ack| &ack.writes).flat_map(|w| &w.events));
         if self.plant == Plant::NumbersTheRefused && outcomes.iter().any(Result::is_err) {
             let filler = NewEventBuilder::new().build();
             let filler = PublishBuilder::of(&random::stream(), filler).build();
@@ -157,7 +194,9 @@ impl Events for Planted {
         end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
-        self.inner.extend(&self.log(log), lane, end, events).await
+        let extended = self.inner.extend(&self.log(log), lane, end, events).await?;
+        self.believe(events.iter().filter(|_| extended));
+        Ok(extended)
     }
 }
 
