@@ -201,7 +201,7 @@ impl Tail {
             From::After(cursor) => {
                 // It is held against the event that it points at.
                 let ask = Scan { after: Some(cursor.clone()), ..Scan::first(1) };
-                scan::scan(view, &self.log, &self.source, &ask, &self.tails.limits).await?;
+                scan::stretch(view, &self.log, &self.source, &ask, &self.tails.limits).await?;
                 self.places = scan::places_of(&self.log, &self.source, &cursor);
             }
             From::AfterNumber(number) => self.after_number = Some(number),
@@ -283,7 +283,7 @@ impl Tail {
         let reading = self.tails.reading.clone();
         let permit = reading.acquire().await;
         let mut view = self.tails.storage.events.view(&self.log).await?;
-        let page = scan::scan(view.as_mut(), &self.log, &self.source, &ask, &limits).await;
+        let page = scan::stretch(view.as_mut(), &self.log, &self.source, &ask, &limits).await;
         let page = match page {
             Ok(page) if page.at_end => self.go_live(view.as_mut()).await.map(|()| page)?,
             page => page?,

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{Ack, Event, Log, Page, WriteAck};
+use crate::model::{Ack, Event, Log, Page, Timestamp, WriteAck};
 
 /// An event, as it is read.
 #[derive(Debug, ToSchema)]
@@ -188,6 +188,9 @@ impl Display for Quoted<'_> {
     }
 }
 
+/// The bytes of a time, which are always as many.
+const TIME_BYTES: usize = "2026-11-25T09:00:00.000000Z".len();
+
 /// Appends what is formatted; a string takes all there is.
 macro_rules! put {
     ($out:expr, $($what:tt)*) => {
@@ -198,21 +201,42 @@ macro_rules! put {
 /// Appends one event, on one line.
 pub(super) fn write_event(out: &mut String, event: &Event) {
     put!(out, "{{\"id\":\"{}\",", event.id);
-    write_content(out, event);
-    put!(out, ",\"recorded_at\":\"{}\",", event.recorded_at);
+    let written = write_content(out, event);
+    out.push_str(",\"recorded_at\":\"");
+    write_time(out, event.recorded_at, Some(written));
+    out.push_str("\",");
     write_stream(out, event);
     let Event { position, sequence_number, .. } = event;
     put!(out, ",\"position\":{position},\"sequence_number\":{sequence_number}}}");
 }
 
 /// What the client wrote, its times filled in.
-fn write_content(out: &mut String, event: &Event) {
+fn write_content(out: &mut String, event: &Event) -> Written {
     put!(out, "\"name\":{},\"payload\":", Quoted(event.name.as_str()));
     out.push_str(event.payload.as_str());
     out.push_str(",\"metadata\":");
     out.push_str(event.metadata.as_str());
-    put!(out, ",\"occurred_at\":\"{}\"", event.occurred_at);
-    put!(out, ",\"observed_at\":\"{}\"", event.observed_at);
+    out.push_str(",\"occurred_at\":\"");
+    let written = write_time(out, event.occurred_at, None);
+    out.push_str("\",\"observed_at\":\"");
+    let written = write_time(out, event.observed_at, Some(written));
+    out.push('"');
+    written
+}
+
+/// A time, and where it was written.
+type Written = (Timestamp, usize);
+
+/// Appends a time. Most events have one for all three: it is copied then.
+fn write_time(out: &mut String, time: Timestamp, before: Option<Written>) -> Written {
+    let place = out.len();
+    match before {
+        Some((same, from)) if same == time => out.extend_from_within(from..from + TIME_BYTES),
+        _ => {
+            put!(out, "{time}");
+        }
+    }
+    (time, place)
 }
 
 fn write_stream(out: &mut String, event: &Event) {

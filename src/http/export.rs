@@ -1,6 +1,6 @@
 //! Export: every event of a source as NDJSON, up to the end it had when the answer began.
 //!
-//! A page is in memory at a time; a slow reader holds no connection to the store between pages. A
+//! Two pages are in memory at a time; a slow reader holds no connection to the store between pages. A
 //! failure on the way breaks the connection, so that a cut-off export is never taken for a whole.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt, stream};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     error::{Fault, Problem},
@@ -23,9 +24,16 @@ use super::{
     state::App,
 };
 use crate::{
-    model::{Cursor, Log, Page, Place, Scan, Source},
-    storage::{StorageError, scan},
+    model::{Cursor, Filter, Limits, Log, Page, Place, Scan, Source},
+    storage::{
+        StorageError,
+        scan::{self, ScanError},
+    },
 };
+
+/// What is read at once. Two such pages are in memory: one being sent, one being read.
+const PAGE_EVENTS: usize = 8_000;
+const PAGE_BYTES: usize = 4 << 20;
 
 /// Export a log
 ///
@@ -99,16 +107,19 @@ pub(super) async fn export(
         let fault = Fault::parameter("before", "an export goes to the end of the source");
         return Err(Problem::invalid(vec![fault]));
     }
+    // Whatever is wrong with where it begins is told before the answer begins.
     let mut view = app.storage.events.view(&log).await?;
     let end = scan::high_water(view.as_mut(), &log, &source).await;
-    let first = scan::scan(view.as_mut(), &log, &source, &ask, &app.limits).await;
+    let one = Scan { limit: 1, filter: Filter::default(), ..ask.clone() };
+    let first = scan::stretch(view.as_mut(), &log, &source, &one, &app.limits).await;
     view.close().await;
-    let (end, first) = (end?, first?);
+    let (end, _) = (end?, first?);
     if end.is_none() {
         not_empty(&source)?;
     }
-    ask.before = end.map(past);
-    let state = Export { app, log, source, ask, page: Some(first) };
+    (ask.before, ask.limit) = (end.map(past), PAGE_EVENTS);
+    let mut state = Export { app, log, source, ask, next: None };
+    state.read();
     let lines = stream::unfold(state, |mut export| async {
         let lines = export.lines().await?;
         Some((lines, export))
@@ -136,41 +147,48 @@ struct Export {
     log: Arc<Log>,
     source: Source,
     ask: Scan,
-    /// Read but not yet written.
-    page: Option<Page>,
+    /// The page that comes next, being read while the one before it is sent.
+    next: Option<AbortOnDropHandle<Result<Page, StorageError>>>,
 }
 
 impl Export {
     /// The lines of the next page; nothing at the end.
     async fn lines(&mut self) -> Option<Result<String, StorageError>> {
-        let page = self.page.take()?;
+        let read = self.next.take()?.await;
+        let page = match read.unwrap_or_else(|lost| Err(StorageError::Broken(lost.into()))) {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(error = %error, "an export was cut off");
+                return Some(Err(error));
+            }
+        };
+        if !page.at_end {
+            self.ask.after = page.cursor;
+            self.ask.after_sequence_number = None;
+            self.read();
+        }
         let mut lines = String::with_capacity(page.events.iter().map(|e| e.bytes() + 1).sum());
         for event in &page.events {
             write_event(&mut lines, event);
             lines.push('\n');
         }
-        if !page.at_end {
-            self.ask.after = page.cursor;
-            self.ask.after_sequence_number = None;
-            match self.read().await {
-                Ok(next) => self.page = Some(next),
-                Err(error) => {
-                    tracing::error!(error = %error, "an export was cut off");
-                    return Some(Err(error));
-                }
-            }
-        }
         Some(Ok(lines))
     }
 
-    async fn read(&self) -> Result<Page, StorageError> {
-        let mut view = self.app.storage.events.view(&self.log).await?;
-        let limits = &self.app.limits;
-        let page = scan::scan(view.as_mut(), &self.log, &self.source, &self.ask, limits).await;
-        view.close().await;
-        page.map_err(|error| match error {
-            scan::ScanError::Storage(error) => error,
-            other => StorageError::Broken(other.into()),
-        })
+    /// Begins to read the next page.
+    fn read(&mut self) {
+        let (storage, tasks) = (self.app.storage.clone(), &self.app.tasks);
+        let (log, source, ask) = (self.log.clone(), self.source.clone(), self.ask.clone());
+        let limits = Limits { page_bytes: PAGE_BYTES, ..self.app.limits };
+        let reading = tasks.spawn(async move {
+            let mut view = storage.events.view(&log).await?;
+            let page = scan::stretch(view.as_mut(), &log, &source, &ask, &limits).await;
+            view.close().await;
+            page.map_err(|error| match error {
+                ScanError::Storage(error) => error,
+                other => StorageError::Broken(other.into()),
+            })
+        });
+        self.next = Some(AbortOnDropHandle::new(reading));
     }
 }

@@ -31,7 +31,7 @@ const MICROS_MAX: i64 = 253_402_300_799_999_999;
 impl From<DateTime<Utc>> for Timestamp {
     /// An instant that a store kept or a clock told.
     fn from(instant: DateTime<Utc>) -> Self {
-        Self(instant.timestamp_micros().clamp(MICROS_MIN, MICROS_MAX))
+        Self::of_stored(instant.timestamp_micros())
     }
 }
 
@@ -49,6 +49,12 @@ impl Timestamp {
         } else {
             Err(TimeFault::Range)
         }
+    }
+
+    /// An instant that a store kept.
+    #[must_use]
+    pub fn of_stored(micros: i64) -> Self {
+        Self(micros.clamp(MICROS_MIN, MICROS_MAX))
     }
 
     /// Microseconds since the epoch.

@@ -142,12 +142,15 @@ impl Heads {
                 wanted.streams.push(stream.clone());
             }
         };
+        let begun = |stream: &StreamKey| publish.writes.iter().any(|w| w.stream == *stream);
         if !expected.new_streams {
             publish.writes.iter().for_each(|write| want(&write.stream));
         }
         for condition in &publish.conditions {
             condition.walk(&mut |c| {
-                if let Some(Source::Stream(stream)) = c.source() {
+                let Some(Source::Stream(stream)) = c.source() else { return };
+                let new = expected.new_streams && begun(&stream);
+                if !(new && c.judge(&Facts::default()).is_empty()) {
                     want(&stream);
                 }
             });
@@ -244,7 +247,9 @@ impl<'a> Draft<'a> {
         for condition in &publish.conditions {
             condition.walk(&mut |c| {
                 let Some(Source::Stream(stream)) = c.source() else { return };
-                match self.heads.streams.get(&stream) {
+                let begun = publish.writes.iter().any(|write| write.stream == stream);
+                let position = self.heads.streams.get(&stream);
+                match position.or(if begun { self.position(&stream) } else { None }) {
                     Some(-1) => {}
                     Some(position) => drop(facts.positions.insert(stream, position)),
                     None => known = false,

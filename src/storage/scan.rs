@@ -25,8 +25,8 @@ pub enum ScanError {
     Storage(#[from] StorageError),
 }
 
-/// Rows that one read asks for at most.
-const ROWS_MAX: usize = 1_000;
+/// Rows that are read at once where few of them may pass.
+const FILTERED_ROWS: usize = 1_000;
 
 /// The number that orders an event in its source: a position of a stream, else n of its lane.
 #[must_use]
@@ -39,6 +39,21 @@ pub fn n_of(lanes: Lanes, source: &Source, event: &Event) -> i64 {
 
 /// Reads a page.
 pub async fn scan(
+    view: &mut dyn View,
+    log: &Log,
+    source: &Source,
+    scan: &Scan,
+    limits: &Limits,
+) -> Result<Page, ScanError> {
+    let mut page = stretch(view, log, source, scan, limits).await?;
+    if page.high_water.is_none() {
+        page.high_water = high_water(view, log, source).await?;
+    }
+    Ok(page)
+}
+
+/// Reads a page for somebody who does not ask where the source ends: it may have no high water.
+pub async fn stretch(
     view: &mut dyn View,
     log: &Log,
     source: &Source,
@@ -68,11 +83,8 @@ pub async fn scan(
     let cursor = reader.cursor();
     let at_head = at_end && scan.direction == Direction::Forwards && scan.before.is_none();
     // Over several lanes the cursor may hold places of the log that are none of the source's.
-    let high_water = if at_head && examined > 0 && reader.stripes.len() == 1 {
-        cursor.clone()
-    } else {
-        high_water(view, log, source).await?
-    };
+    let is_last = at_head && examined > 0 && reader.stripes.len() == 1;
+    let high_water = cursor.clone().filter(|_| is_last);
     Ok(Page { events, cursor, high_water, at_end })
 }
 
@@ -89,7 +101,7 @@ pub async fn latest(
         Scan { direction: Direction::Backwards, filter: filter.clone(), ..Scan::first(1) };
     loop {
         let mut view = events.view(log).await?;
-        let page = scan(view.as_mut(), log, source, &ask, limits).await;
+        let page = stretch(view.as_mut(), log, source, &ask, limits).await;
         view.close().await;
         let page = page.map_err(|error| match error {
             ScanError::Storage(error) => error,
@@ -243,7 +255,7 @@ impl<'a> Reader<'a> {
         for index in 0..self.stripes.len() {
             // One row more than is wanted tells whether there is more.
             let share = events_left / self.stripes.len() + 1;
-            let limit = if self.filtered { ROWS_MAX } else { share.min(ROWS_MAX) };
+            let limit = if self.filtered { FILTERED_ROWS } else { share };
             let bytes = bytes_left / self.stripes.len() + 1;
             let Some(stripe) = self.stripes.get_mut(index) else { break };
             if !stripe.buffer.is_empty() || stripe.exhausted {

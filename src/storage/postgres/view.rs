@@ -68,21 +68,27 @@ fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// 2000-01-01T00:00:00Z
+const MICROS_OF_2000: i64 = 946_684_800_000_000;
+
+/// The statements say of which types their columns are: they are not asked again for each row.
 impl Columns for PgRow {
     fn text(&self, column: usize) -> Result<&str, sqlx::Error> {
-        self.try_get(column)
+        self.try_get_unchecked(column)
     }
 
     fn number(&self, column: usize) -> Result<i64, sqlx::Error> {
-        self.try_get(column)
+        self.try_get_unchecked(column)
     }
 
     fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
-        self.try_get(column)
+        self.try_get_unchecked(column)
     }
 
     fn time(&self, column: usize) -> Result<Timestamp, sqlx::Error> {
-        self.try_get::<Time, _>(column).map(Timestamp::from)
+        // Microseconds since 2000 (PostgreSQL, protocol, binary format).
+        let micros: i64 = self.try_get_unchecked(column)?;
+        Ok(Timestamp::of_stored(micros.saturating_add(MICROS_OF_2000)))
     }
 }
 

@@ -25,7 +25,7 @@ impl StoredTime for DateTime<Utc> {
 
 impl StoredTime for i64 {
     fn time(self) -> Timestamp {
-        Timestamp::from_micros(self).unwrap_or(Timestamp::MIN)
+        Timestamp::of_stored(self)
     }
 }
 

@@ -44,19 +44,19 @@ fn limit(count: usize) -> i64 {
 
 impl Columns for SqliteRow {
     fn text(&self, column: usize) -> Result<&str, sqlx::Error> {
-        self.try_get(column)
+        self.try_get_unchecked(column)
     }
 
     fn number(&self, column: usize) -> Result<i64, sqlx::Error> {
-        self.try_get(column)
+        self.try_get_unchecked(column)
     }
 
     fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
-        self.try_get(column)
+        self.try_get_unchecked(column)
     }
 
     fn time(&self, column: usize) -> Result<Timestamp, sqlx::Error> {
-        self.try_get::<i64, _>(column).map(StoredTime::time)
+        self.try_get_unchecked::<i64, _>(column).map(StoredTime::time)
     }
 }
 

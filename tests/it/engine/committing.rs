@@ -169,6 +169,21 @@ async fn an_old_stream_is_not_taken_for_new(store: TestStore) {
     let positions: Vec<_> = positions.map(|event| event.map(|event| event.position)).collect();
     assert_eq!(positions, [Some(0), Some(3), Some(0), Some(4)]);
     assert_eq!(store.stored(&log).await.len(), 40 + 3 + 1 + 4);
+    // Nor do conditions hold of it that hold of a new one.
+    for _ in 0..40 {
+        ours.publish(&log, one(&random::stream())).await.expect("it is written");
+    }
+    let (old, new) = (random::stream(), random::stream());
+    theirs.publish(&log, PublishBuilder::random(&old, 3).build()).await.expect("it is written");
+    ours.publish(&log, one(&random::stream())).await.expect("it is written");
+    let empty = |stream: &StreamKey| {
+        let test = Test::StreamIsEmpty(stream.clone());
+        PublishBuilder::random(stream, 1).with_condition(test).build()
+    };
+    let publishes = [empty(&new), empty(&old), at(&old, 2), at(&new, 0), empty(&new)];
+    let acks = join_all(publishes.map(|publish| ours.publish(&log, publish))).await;
+    let written: Vec<bool> = acks.iter().map(Result::is_ok).collect();
+    assert_eq!(written, [true, false, true, true, false], "{acks:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
