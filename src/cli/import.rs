@@ -323,7 +323,7 @@ impl Sender {
             };
             if attempt == 1 {
                 let said = format!("everlog: {error:#}; trying again for a minute");
-                self.bar.suspend(|| line::complain(&said))?;
+                self.bar.suspend(|| line::tell(&said));
             }
             if attempt == TRIES {
                 bail!("{error:#}; gave up. {GO_ON}");

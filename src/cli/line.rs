@@ -16,7 +16,7 @@ pub(super) fn heard(written: std::io::Result<()>) -> std::io::Result<bool> {
     }
 }
 
-/// Writes a line about the work.
-pub(super) fn complain(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stderr().lock(), "{text}")?)
+/// Writes a line about the work, if anybody listens: it goes on either way.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -76,7 +76,6 @@ pub fn run(line: CommandLine) -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // Nowhere is left to say that standard error is closed.
-    let _ = line::complain(&format!("everlog: {error:#}"));
+    line::tell(&format!("everlog: {error:#}"));
     ExitCode::FAILURE
 }

@@ -37,18 +37,18 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     })?;
     // Whoever reads the welcome may send a signal at once.
     let stopped = stopped()?;
-    welcome(&format!("http://{}", listener.local_addr()?), &stored)?;
+    welcome(&format!("http://{}", listener.local_addr()?), &stored);
     service.run(listener, stopped).await
 }
 
-fn welcome(base: &str, stored: &str) -> anyhow::Result<()> {
+fn welcome(base: &str, stored: &str) {
     let stream = "v1/logs/default/categories/profiles/streams/joe.bloggs/events";
-    line::complain(&format!(
+    line::tell(&format!(
         "everlog {} listens on {base}\n  stores in {stored}\n  try: curl --json \
          '{{\"events\":[{{\"name\":\"profile-created\",\"payload\":{{\"name\":\"Joe\"}}}}]}}' {base}/{stream}\n       \
          curl {base}/{stream}",
         env!("CARGO_PKG_VERSION")
-    ))
+    ));
 }
 
 /// Resolves at SIGTERM or SIGINT; a second one ends the process at once.

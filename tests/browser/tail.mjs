@@ -1,6 +1,7 @@
 // Follows a tail in Chromium while the server is killed, stopped and started again, and holds what the
 // page saw against what was acknowledged. The control: a page that begins anew sees events twice.
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -32,13 +33,14 @@ async function serve() {
     throw new Error(`it did not start: ${said}`);
 }
 
-async function publish(text) {
+/** Publishes; a connection that the old server left is tried again, with the same id. */
+async function publish(payload) {
     const url = `http://${address}/v1/logs/default/categories/browser/streams/s/events`;
-    const body = JSON.stringify({ events: [{ name: 'e', payload: text }] });
-    const answer = await fetch(url, {
-        method: 'POST', headers: { 'content-type': 'application/json' }, body,
-    });
-    if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
+    const body = JSON.stringify({ events: [{ name: 'e', id: randomUUID(), payload }] });
+    const headers = { 'content-type': 'application/json' };
+    const send = () => fetch(url, { method: 'POST', headers, body });
+    const answer = await send().catch(send);
+    if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
 }
 
 /** Follows the log in the page, counting how often the stream was opened. */

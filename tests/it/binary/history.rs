@@ -6,11 +6,12 @@ use std::{
         Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::support::{client::client, frames::Frames};
@@ -18,6 +19,9 @@ use crate::support::{client::client, frames::Frames};
 /// Streams that anybody appends to, and streams that are only written by compare-and-set.
 const OPEN: u32 = 8;
 const REGISTERS: u32 = 4;
+
+/// How long a client goes from server to server with one request.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// All that happened.
 #[derive(Debug, Default)]
@@ -174,7 +178,9 @@ pub(crate) async fn write(
 
 /// Sends a request until it is answered for certain, to one server after another.
 async fn settle(client: &Client, history: &History, publish: &Publish, first: usize) {
+    let until = Instant::now() + PATIENCE;
     for turn in first.. {
+        assert!(Instant::now() < until, "no server answers for certain");
         let floor = history.seen().registers.get(&publish.stream).copied().unwrap_or(-1);
         let base = history.url(turn);
         let url =
@@ -186,7 +192,7 @@ async fn settle(client: &Client, history: &History, publish: &Publish, first: us
             Some(expected) => request.header("if-match", format!("\"{expected}\"")),
         };
         // A server that is stopped does not answer for a while.
-        let request = request.timeout(std::time::Duration::from_secs(3)).send();
+        let request = request.timeout(Duration::from_secs(3)).send();
         let answered = match request.await {
             Ok(response) => {
                 let status = response.status();
@@ -277,7 +283,7 @@ pub(crate) async fn follow(
         }
         let mut frames = Frames::of(response);
         // A server that is stopped sends nothing, and its tails go elsewhere.
-        let patience = std::time::Duration::from_secs(2);
+        let patience = Duration::from_secs(2);
         while let Ok(Some(frame)) = tokio::time::timeout(patience, frames.next()).await {
             if frame.event.is_empty() {
                 numbers.push(frame.data["sequence_number"].as_i64().expect("an event"));

@@ -1,7 +1,7 @@
 //! The real binary, started as a user would start it.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
@@ -42,11 +42,8 @@ impl Process {
                 break url.trim().to_owned();
             }
         };
-        // Nobody reads the rest, but a full pipe would stop the process.
-        std::thread::spawn(move || {
-            let mut rest = Vec::new();
-            let _ = lines.read_to_end(&mut rest);
-        });
+        // Nobody listens to what it says from now on, which may not matter to it.
+        drop(lines);
         Self { child, url, welcome }
     }
 
