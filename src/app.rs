@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::{
     engine::{hub::Hubs, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     http::{
-        self, App, Parts,
+        self, App, Parts, Room,
         connections::{self, Patience},
     },
     model::{Clock, Limits, LogName, LogSettings},
@@ -48,6 +48,7 @@ impl Service {
             tasks,
             clock,
             limits,
+            room: Room::of(limits.request_bytes),
             loopback_only,
         });
         let name: LogName = DEFAULT_LOG.parse()?;

@@ -1,12 +1,15 @@
 //! Reads JSON bodies: counted while they arrive, checked by the scanner, then parsed.
 
+use std::sync::Arc;
+
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{FromRequest, Request},
     http::header,
 };
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     error::{Fault, Kind, Problem},
@@ -46,9 +49,38 @@ macro_rules! only_objects {
 }
 pub(super) use only_objects;
 
-/// The bytes of a body that claims to be JSON.
+/// So much of a body may be in memory without a share of what all bodies may take.
+const FREE_BYTES: usize = 64 << 10;
+/// So many of the largest bodies may be in memory at once.
+const LARGEST_AT_ONCE: usize = 16;
+
+/// The memory that bodies may take together, handed out in bytes.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Room for bodies of at most so many bytes each.
+    #[must_use]
+    pub fn of(request_bytes: usize) -> Self {
+        let bytes = request_bytes.saturating_mul(LARGEST_AT_ONCE).min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(bytes)))
+    }
+
+    fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.0.clone().try_acquire_many_owned(bytes).map_err(|_| {
+            let detail = "Too many large requests are under way; come back in a moment.";
+            Problem::new(Kind::Unavailable, detail).retry(1)
+        })
+    }
+}
+
+/// The bytes of a body that claims to be JSON, and its share of the room, for as long as it is held.
 #[derive(Debug)]
-pub(super) struct JsonBody(Bytes);
+pub(super) struct JsonBody {
+    bytes: Vec<u8>,
+    _share: OwnedSemaphorePermit,
+}
 
 impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
@@ -73,13 +105,14 @@ impl FromRequest<App> for JsonBody {
         if stated.is_some_and(|length| length > bytes_max) {
             return Err(too_large(bytes_max));
         }
-        read(request.into_body(), bytes_max).await.map(Self)
+        read(request.into_body(), bytes_max, &app.room).await
     }
 }
 
-/// Never holds more than the limit, whatever `Content-Length` says.
-async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+/// Never holds more than the limit and its share, whatever `Content-Length` says.
+async fn read(body: Body, bytes_max: usize, room: &Room) -> Result<JsonBody, Problem> {
     let mut chunks = body.into_data_stream();
+    let mut share = room.share(0)?;
     let mut text = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
@@ -92,9 +125,11 @@ async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
         if text.len() + chunk.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        let paid = share.num_permits();
+        share.merge(room.share((text.len() + chunk.len()).saturating_sub(FREE_BYTES + paid))?);
         text.extend_from_slice(&chunk);
     }
-    Ok(text.into())
+    Ok(JsonBody { bytes: text, _share: share })
 }
 
 fn too_large(bytes_max: usize) -> Problem {
@@ -106,8 +141,8 @@ impl JsonBody {
     /// Parses the body, in which values are nested at most [`JSON_DEPTH_MAX`] deep
     /// below its own `levels`.
     pub(super) fn parse<T: DeserializeOwned>(&self, levels: usize) -> Result<T, Problem> {
-        let text = json_scan::check(&self.0, JSON_DEPTH_MAX + levels)
-            .map_err(|fault| of_scan(&self.0, &fault, levels))?;
+        let text = json_scan::check(&self.bytes, JSON_DEPTH_MAX + levels)
+            .map_err(|fault| of_scan(&self.bytes, &fault, levels))?;
         serde_json::from_str(text).map_err(|error| of_parse::<T>(text, &error))
     }
 }

@@ -32,6 +32,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
+    body::Room,
     conditions::parse_tags,
     extract::{MediaType, negotiate},
     links::encode,

@@ -2,6 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use super::body::Room;
 use crate::{
     engine::{logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     model::{Clock, Limits},
@@ -36,6 +37,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
+    pub room: Room,
     /// Serve only loopback `Host`s: set while there is no authentication and no wider address.
     pub loopback_only: bool,
 }

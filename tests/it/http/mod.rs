@@ -9,6 +9,7 @@ mod filtering;
 mod full_disk;
 mod header_conditions;
 mod lanes;
+mod large_bodies;
 mod listings;
 mod methods;
 mod names;
