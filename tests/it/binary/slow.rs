@@ -88,3 +88,34 @@ async fn slow_clients_cost_little_and_nobody_waits_for_them() {
     drop(dead);
     slow.abort_all();
 }
+
+/// The control: the meter sees clients that do cost something, here bodies that never end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_cost_is_seen() {
+    const PART: usize = 250_000;
+    let folder = TempDir::new().expect("a folder");
+    let server = Process::serve("sqlite:slow.db", folder.path());
+    let before = server.memory_kib();
+    let mut clients = JoinSet::new();
+    for _ in 0..2 * CLIENTS {
+        let address = server.url.trim_start_matches("http://").to_owned();
+        clients.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.expect("the server accepts");
+            let head = format!(
+                "POST {STREAM}/events HTTP/1.1\r\nHost: localhost\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                PART + 1
+            );
+            stream.write_all(head.as_bytes()).await.expect("the head is sent");
+            stream.write_all(&[b' '; PART]).await.expect("a part of the body is sent");
+            stream
+        });
+    }
+    let _held = clients.join_all().await;
+    let seen = async {
+        while server.memory_kib().saturating_sub(before) < GROWTH_KIB_MAX {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen).await.expect("the memory is in use");
+}
