@@ -156,26 +156,26 @@ async fn a_no_from_memory_is_noticed() {
 
 /// After many new streams, one that is not known is taken for new; the store knows better.
 async fn an_old_stream_is_not_taken_for_new(store: TestStore) {
-    let (log, old) = (Arc::new(store.log().await), random::stream());
+    let log = Arc::new(store.log().await);
     let (ours, theirs) = (publisher(&store), publisher(&store));
-    for _ in 0..40 {
-        ours.publish(&log, one(&random::stream())).await.expect("it is written");
-    }
-    theirs.publish(&log, PublishBuilder::random(&old, 3).build()).await.expect("it is written");
-    ours.publish(&log, one(&random::stream())).await.expect("it is written");
+    // A stream that ours does not know, and then more new ones than it takes to expect no other.
+    let unknown = async || {
+        let old = random::stream();
+        theirs.publish(&log, PublishBuilder::random(&old, 3).build()).await.expect("it is written");
+        for _ in 0..40 {
+            ours.publish(&log, one(&random::stream())).await.expect("it is written");
+        }
+        old
+    };
+    let old = unknown().await;
     let publishes = [one(&random::stream()), one(&old), one(&random::stream()), one(&old)];
     let acks = join_all(publishes.map(|publish| ours.publish(&log, publish))).await;
     let positions = acks.iter().map(|ack| ack.as_ref().expect("it is written").last());
     let positions: Vec<_> = positions.map(|event| event.map(|event| event.position)).collect();
     assert_eq!(positions, [Some(0), Some(3), Some(0), Some(4)]);
-    assert_eq!(store.stored(&log).await.len(), 40 + 3 + 1 + 4);
+    assert_eq!(store.stored(&log).await.len(), 3 + 40 + 4);
     // Nor do conditions hold of it that hold of a new one.
-    for _ in 0..40 {
-        ours.publish(&log, one(&random::stream())).await.expect("it is written");
-    }
-    let (old, new) = (random::stream(), random::stream());
-    theirs.publish(&log, PublishBuilder::random(&old, 3).build()).await.expect("it is written");
-    ours.publish(&log, one(&random::stream())).await.expect("it is written");
+    let (old, new) = (unknown().await, random::stream());
     let empty = |stream: &StreamKey| {
         let test = Test::StreamIsEmpty(stream.clone());
         PublishBuilder::random(stream, 1).with_condition(test).build()
@@ -199,6 +199,17 @@ async fn an_old_stream_of_sqlite_is_not_taken_for_new() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_stream_of_postgres_is_not_taken_for_new() {
     an_old_stream_is_not_taken_for_new(postgres::open().await).await;
+}
+
+/// The control: a store that finds room for what is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_stream_taken_for_new_is_noticed() {
+    for (plant, noticed) in [(Plant::Nothing, false), (Plant::MovesWhatIsTaken, true)] {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(an_old_stream_is_not_taken_for_new(planted::open(plant)));
+        let done = tasks.join_next().await.expect("one task was spawned");
+        assert_eq!(done.is_err(), noticed, "{plant:?}");
+    }
 }
 
 #[tokio::test]

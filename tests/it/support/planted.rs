@@ -47,6 +47,8 @@ pub(crate) enum Plant {
     MixesCategories,
     /// A condition is refused for what was true when this process last wrote.
     RefusesFromMemory,
+    /// What is written in one step to positions that are taken goes to the next free ones.
+    MovesWhatIsTaken,
 }
 
 pub(crate) fn open(plant: Plant) -> TestStore {
@@ -194,7 +196,17 @@ impl Events for Planted {
         end: End,
         events: &[Event],
     ) -> Result<bool, StorageError> {
-        let extended = self.inner.extend(&self.log(log), lane, end, events).await?;
+        let log = self.log(log);
+        let mut extended = self.inner.extend(&log, lane, end, events).await?;
+        if self.plant == Plant::MovesWhatIsTaken && !extended {
+            let mut moved = events.to_vec();
+            for event in &mut moved {
+                let mut view = self.inner.view(&log).await?;
+                let last = view.positions(std::slice::from_ref(&event.stream)).await?;
+                event.position += last.first().map_or(0, |(_, position)| position + 1);
+            }
+            extended = self.inner.extend(&log, lane, end, &moved).await?;
+        }
         self.believe(events.iter().filter(|_| extended));
         Ok(extended)
     }
