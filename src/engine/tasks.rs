@@ -27,6 +27,14 @@ impl Tasks {
         self.tracker.spawn(future)
     }
 
+    /// Runs long work on a thread of its own.
+    pub fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tracker.spawn_blocking(work)
+    }
+
     /// Runs a future until it ends, or until nothing runs any more that was asked for.
     pub fn background<F>(&self, future: F)
     where

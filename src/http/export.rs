@@ -24,7 +24,7 @@ use super::{
     state::App,
 };
 use crate::{
-    model::{Cursor, Filter, Limits, Log, Page, Place, Scan, Source},
+    model::{Cursor, Event, Filter, Limits, Log, Page, Place, Scan, Source},
     storage::{
         StorageError,
         scan::{self, ScanError},
@@ -155,7 +155,7 @@ impl Export {
     /// The lines of the next page; nothing at the end.
     async fn lines(&mut self) -> Option<Result<String, StorageError>> {
         let read = self.next.take()?.await;
-        let page = match read.unwrap_or_else(|lost| Err(StorageError::Broken(lost.into()))) {
+        let mut page = match read.unwrap_or_else(|lost| Err(StorageError::Broken(lost.into()))) {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(error = %error, "an export was cut off");
@@ -163,16 +163,13 @@ impl Export {
             }
         };
         if !page.at_end {
-            self.ask.after = page.cursor;
+            self.ask.after = page.cursor.take();
             self.ask.after_sequence_number = None;
             self.read();
         }
-        let mut lines = String::with_capacity(page.events.iter().map(|e| e.bytes() + 1).sum());
-        for event in &page.events {
-            write_event(&mut lines, event);
-            lines.push('\n');
-        }
-        Some(Ok(lines))
+        // Milliseconds of work, in which this thread goes on with what the next page sends.
+        let lines = self.app.tasks.blocking(move || lines(&page.events)).await;
+        Some(lines.map_err(|lost| StorageError::Broken(lost.into())))
     }
 
     /// Begins to read the next page.
@@ -191,4 +188,13 @@ impl Export {
         });
         self.next = Some(AbortOnDropHandle::new(reading));
     }
+}
+
+fn lines(events: &[Event]) -> String {
+    let mut lines = String::with_capacity(events.iter().map(|event| event.bytes() + 1).sum());
+    for event in events {
+        write_event(&mut lines, event);
+        lines.push('\n');
+    }
+    lines
 }
