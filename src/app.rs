@@ -8,7 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 use crate::{
-    engine::{hub::Hubs, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
+    engine::{edit::Editor, hub::Hubs, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     http::{
         self, App, Parts, Room,
         connections::{self, Patience},
@@ -42,6 +42,7 @@ impl Service {
         let hubs = Hubs::new(storage.clone(), tasks.clone());
         let app = App::from(Parts {
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs.clone(), tasks.clone()),
+            editor: Editor::new(storage.clone(), tasks.clone()),
             tails: Tails::new(storage.clone(), hubs, tasks.clone(), limits),
             logs: Logs::new(storage.clone(), tasks.clone()),
             storage,

@@ -4,6 +4,9 @@
 // In reading order: the words,
 pub mod model;
 
+// the language in which projections are asked for,
+pub mod query;
+
 // what a store is, and three of them,
 pub mod storage;
 

@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod commit;
+pub mod edit;
 pub mod hub;
 pub mod ids;
 pub mod logs;

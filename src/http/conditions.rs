@@ -327,7 +327,8 @@ impl StreamInput {
 }
 
 impl SourceInput {
-    fn source(self, pointer: &str) -> Result<Source, Fault> {
+    /// The source, if it is one.
+    pub(super) fn source(self, pointer: &str) -> Result<Source, Fault> {
         match (self.log.unwrap_or(false), self.category, self.stream) {
             (true, None, None) => Ok(Source::Log),
             (false, Some(category), Some(stream)) => {

@@ -11,7 +11,9 @@ use super::{
     error::{Fault, Kind, Problem},
     state::App,
 };
-use crate::model::{CategoryName, Log, LogName, NameFault, Source, StreamKey};
+use crate::model::{
+    CategoryName, EntryId, Log, LogName, NameFault, ProjectionName, Source, StreamKey,
+};
 
 /// The raw parameters of the path, percent-decoded once.
 struct Raw(Vec<(String, String)>);
@@ -115,6 +117,39 @@ impl FromRequestParts<App> for InStream {
         let log = raw.log(app).await?;
         let key = StreamKey { category: raw.name("category")?, stream: raw.name("stream")? };
         Ok(Self { log, key, position: raw.get("position").to_owned() })
+    }
+}
+
+/// A projection of a log that exists.
+#[derive(Debug)]
+pub(super) struct InProjection {
+    pub log: Arc<Log>,
+    pub name: ProjectionName,
+}
+
+/// An entry of a projection, which need not exist.
+#[derive(Debug)]
+pub(super) struct InEntry {
+    pub log: Arc<Log>,
+    pub name: ProjectionName,
+    pub id: EntryId,
+}
+
+impl FromRequestParts<App> for InProjection {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let raw = Raw::of(parts).await?;
+        Ok(Self { log: raw.log(app).await?, name: raw.name("projection")? })
+    }
+}
+
+impl FromRequestParts<App> for InEntry {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let raw = Raw::of(parts).await?;
+        Ok(Self { log: raw.log(app).await?, name: raw.name("projection")?, id: raw.name("id")? })
     }
 }
 

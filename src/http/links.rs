@@ -34,6 +34,12 @@ pub(super) fn header_case(name: &str) -> String {
     }
 }
 
+/// The path of a log.
+#[must_use]
+pub(super) fn log(log: &Log) -> String {
+    path(log, &Source::Log)
+}
+
 /// The path of a stream.
 #[must_use]
 pub(super) fn stream(log: &Log, key: &StreamKey) -> String {

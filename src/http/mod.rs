@@ -15,6 +15,9 @@ mod extract;
 mod links;
 mod logs;
 mod openapi;
+mod projection_json;
+mod projection_query;
+mod projections;
 mod publish;
 mod query;
 mod service;
@@ -67,6 +70,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(catalogue::list_streams))
         .routes(routes!(catalogue::get_category))
         .routes(routes!(catalogue::list_categories))
+        .routes(routes!(projection_query::search_projections))
+        .routes(routes!(projection_query::count_projections))
+        .routes(routes!(projection_query::search_projection))
+        .routes(routes!(projection_query::count_projection))
+        .routes(routes!(projections::save_entries, projection_query::find_entries))
+        .routes(routes!(projections::put_entry, projections::get_entry, projections::delete_entry))
+        .routes(routes!(projections::get_projection, projections::drop_projection))
+        .routes(routes!(projections::list_projections))
         .routes(routes!(logs::get_log, logs::put_log))
         .routes(routes!(logs::list_logs));
     OpenApiRouter::with_openapi(openapi::Document::openapi())

@@ -6,6 +6,9 @@ use utoipa::{IntoParams, IntoResponses, OpenApi};
 use super::{
     conditions::{MatchInput, SourceInput, StreamInput},
     error::{Failed, Fault, Kind, Report},
+    projection_query::{
+        KeyInput, OperandInput, PathInput, PatternInput, SimilarInput, TextInput, ValuesInput,
+    },
 };
 
 /// The parts of the document that no route brings.
@@ -25,11 +28,16 @@ use super::{
         (name = "read", description = "Read events: pages, the last one, single ones."),
         (name = "tail", description = "Follow a source over server-sent events."),
         (name = "export", description = "All events of a source, one a line."),
+        (name = "projections", description = "Documents derived from events: saved, read, deleted."),
+        (name = "queries", description = "Find documents: filter, sort, page."),
         (name = "categories and streams", description = "What a log holds."),
         (name = "logs", description = "Isolated, ordered sets of events."),
         (name = "service", description = "The service itself."),
     ),
-    components(schemas(Report, Fault, Failed, MatchInput, SourceInput, StreamInput))
+    components(schemas(
+        Report, Fault, Failed, MatchInput, SourceInput, StreamInput, OperandInput, ValuesInput,
+        KeyInput, PathInput, TextInput, PatternInput, SimilarInput
+    ))
 )]
 pub(super) struct Document;
 
@@ -67,6 +75,82 @@ pub(super) enum PublishFailures {
     /// The service failed; `code` says how. 503 `outcome-unknown`: send the same again.
     #[response(status = "5XX", content_type = "application/problem+json")]
     Server(Report),
+}
+
+/// What a change of projections may answer.
+#[derive(Debug, IntoResponses)]
+#[expect(dead_code, reason = "describes answers, which error.rs makes")]
+pub(super) enum SaveFailures {
+    /// `log-not-found` or `entry-not-found`.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Report),
+    /// `entry-condition-failed`: `If-Match` or `If-None-Match` is false.
+    #[response(status = 412, content_type = "application/problem+json")]
+    PreconditionFailed(Report),
+    /// The request is refused; `code` says why.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    Client(Report),
+    /// The service failed; `code` says how.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    Server(Report),
+}
+
+/// A projection in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct ProjectionPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The projection, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    projection: String,
+}
+
+/// An entry in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct EntryPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The projection, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    projection: String,
+    /// The entry's id, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "joe.bloggs")]
+    id: String,
+}
+
+/// The headers of a save or delete.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers, which conditions.rs reads")]
+pub(super) struct SaveHeaders {
+    /// `"3"`: the entry has version 3; a list: any of them; `*`: there is such an entry.
+    #[param(rename = "If-Match", nullable = false, required = false, example = "\"3\"")]
+    if_match: Option<String>,
+    /// `*`: there is no such entry; `"3"`: it does not have version 3.
+    #[param(rename = "If-None-Match", nullable = false, required = false, example = "*")]
+    if_none_match: Option<String>,
+}
+
+/// Which entries.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which projection_query.rs reads")]
+pub(super) struct EntriesQuery {
+    /// A query, as `search` takes it; without it all entries are found.
+    #[param(nullable = false, required = false, example = r#"{"page":{"limit":5}}"#)]
+    query: Option<String>,
+    /// Locate the one entry that is derived from this category, or from `stream` in it.
+    #[param(nullable = false, required = false, min_length = 1, max_length = 255)]
+    category: Option<String>,
+    /// A stream of `category`.
+    #[param(nullable = false, required = false, min_length = 1, max_length = 255)]
+    stream: Option<String>,
 }
 
 /// A log in a path.

@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use super::body::Room;
 use crate::{
-    engine::{logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
+    engine::{edit::Editor, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
     model::{Clock, Limits},
     storage::Storage,
 };
@@ -33,6 +33,7 @@ pub struct Parts {
     pub storage: Storage,
     pub logs: Logs,
     pub publisher: Publisher,
+    pub editor: Editor,
     pub tails: Tails,
     pub tasks: Tasks,
     pub clock: Arc<dyn Clock>,

@@ -32,6 +32,12 @@ pub enum FaultKind {
     NumberExponent,
     #[error("a lone surrogate is not a character: \\ud800 to \\udfff come in pairs")]
     LoneSurrogate,
+    #[error("an integer here is at most 2^63 - 1 either way; send a larger one as a string")]
+    IntegerRange,
+    #[error("a number here is at most 1.7976931348623157e308 either way; send others as a string")]
+    FloatRange,
+    #[error("\\u0000 cannot be stored here")]
+    Nul,
 }
 
 impl FaultKind {
@@ -54,6 +60,15 @@ pub struct Fault {
 
 /// Checks a whole text: one JSON value, white space around it, nested at most so deep.
 pub fn check(text: &[u8], depth_max: usize) -> Result<&str, Fault> {
+    run(text, depth_max, false)
+}
+
+/// The same for a text that becomes a [`super::document::Json`]: its numbers and characters too.
+pub fn check_document(text: &str, depth_max: usize) -> Result<(), Fault> {
+    run(text.as_bytes(), depth_max, true).map(|_| ())
+}
+
+fn run(text: &[u8], depth_max: usize, document: bool) -> Result<&str, Fault> {
     let (valid, utf8_end) = match std::str::from_utf8(text) {
         Ok(valid) => (valid, None),
         Err(error) => {
@@ -61,7 +76,7 @@ pub fn check(text: &[u8], depth_max: usize) -> Result<&str, Fault> {
             (std::str::from_utf8(valid).unwrap_or_default(), Some(error.valid_up_to()))
         }
     };
-    let mut scanner = Scanner::new(valid, depth_max);
+    let mut scanner = Scanner::new(valid, depth_max, document);
     match (scanner.run(), utf8_end) {
         (Ok(()), None) => Ok(valid),
         (Err(kind), None) => Err(scanner.fault(kind)),
@@ -92,18 +107,20 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth_max: usize,
+    document: bool,
     frames: Vec<Frame<'a>>,
     /// The keys of all open objects that are still listed, innermost last.
     keys: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str, depth_max: usize) -> Self {
+    fn new(text: &'a str, depth_max: usize, document: bool) -> Self {
         Self {
             text,
             bytes: text.as_bytes(),
             at: 0,
             depth_max,
+            document,
             frames: Vec::new(),
             keys: Vec::new(),
         }
@@ -286,6 +303,7 @@ impl<'a> Scanner<'a> {
                         12
                     }
                     0xdc00..=0xdfff => return Err(FaultKind::LoneSurrogate),
+                    0 if self.document => return Err(FaultKind::Nul),
                     _ => 6,
                 };
                 self.at += width;
@@ -320,11 +338,13 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             digits += self.digits()?;
         }
+        let mut integer = !self.text[from..self.at].contains('.');
         if digits > NUMBER_DIGITS_MAX {
             self.at = from;
             return Err(FaultKind::NumberDigits);
         }
         if let Some(b'e' | b'E') = self.peek() {
+            integer = false;
             self.at += 1;
             if let Some(b'+' | b'-') = self.peek() {
                 self.at += 1;
@@ -337,7 +357,16 @@ impl<'a> Scanner<'a> {
                 return Err(FaultKind::NumberExponent);
             }
         }
-        Ok(())
+        let number = &self.text[from..self.at];
+        let kind = match (self.document, integer) {
+            (true, true) if number.parse().is_ok_and(|n: i64| n != i64::MIN) => return Ok(()),
+            (true, false) if number.parse().is_ok_and(f64::is_finite) => return Ok(()),
+            (false, _) => return Ok(()),
+            (true, true) => FaultKind::IntegerRange,
+            (true, false) => FaultKind::FloatRange,
+        };
+        self.at = from;
+        Err(kind)
     }
 
     fn digits(&mut self) -> Result<usize, FaultKind> {

@@ -57,3 +57,24 @@ pub const WAIT_SECONDS_MAX: u64 = 60;
 pub const FILTER_VALUES_MAX: usize = 100;
 /// The longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Entries in one bulk save.
+pub const SAVE_ENTRIES_MAX: usize = 10_000;
+/// Filters in one query, nested ones counted, and levels of nesting.
+pub const QUERY_CLAUSES_MAX: usize = 64;
+pub const QUERY_DEPTH_MAX: usize = 8;
+/// Values of one `in`.
+pub const QUERY_VALUES_MAX: usize = 1_000;
+/// Fields of a sort, and paths of a `select`.
+pub const QUERY_SORT_MAX: usize = 8;
+pub const QUERY_SELECT_MAX: usize = 64;
+/// The longest path, pattern, and text of a similarity, in bytes.
+pub const QUERY_TEXT_BYTES_MAX: usize = 1_024;
+/// Memory of a compiled pattern, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Projections in one page, and in a page that does not say.
+pub const PAGE_PROJECTIONS_MAX: usize = 1_000;
+pub const PAGE_PROJECTIONS_DEFAULT: usize = 20;
+/// Projections before a numbered page and in it; beyond, a cursor is the way.
+pub const PAGE_OFFSET_MAX: usize = 100_000;
+/// Bytes of a string that a sort looks at.
+pub const SORT_TEXT_BYTES: usize = 255;

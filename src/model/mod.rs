@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod cursor;
+pub mod document;
 pub mod event;
 pub mod filter;
 pub mod json;
@@ -12,6 +13,7 @@ pub mod lane;
 pub mod limits;
 pub mod log;
 pub mod name;
+pub mod projection;
 pub mod publish;
 pub mod range;
 pub mod source;
@@ -19,13 +21,15 @@ pub mod time;
 
 pub use condition::{At, Condition, FailedCondition, Matching, Tags, Test};
 pub use cursor::{Cursor, CursorFault, Place};
+pub use document::Json;
 pub use event::{Event, IdOrigin, NewEvent};
 pub use filter::{Filter, MetadataMatch, Scalar, TimeRange};
 pub use json::RawJson;
 pub use lane::{Lane, Lanes, Ordering};
 pub use limits::Limits;
 pub use log::{Log, LogSettings};
-pub use name::{CategoryName, EventName, LogName, NameFault, StreamName};
+pub use name::{CategoryName, EntryId, EventName, LogName, NameFault, ProjectionName, StreamName};
+pub use projection::{Change, Edit, Guard, Projection, Save};
 pub use publish::{Ack, Publish, Write, WriteAck};
 pub use range::{Direction, Page, Scan};
 pub use source::{Source, StreamKey};

@@ -1,4 +1,4 @@
-//! Names of logs, categories, streams and events.
+//! Names of logs, categories, streams, events and projections.
 //!
 //! Invariant: a name is 1–255 bytes of Unicode without control characters, is not `.` or `..`
 //! (URL libraries collapse them) and does not start with `$` (the system's). Names are compared by
@@ -22,9 +22,21 @@ pub enum NameFault {
     Dots,
     #[error("names that start with `$` are reserved for the system")]
     Reserved,
+    #[error("`search` and `count` are not names of projections: they are in its URLs")]
+    Verb,
 }
 
 fn check(text: &str) -> Result<(), NameFault> {
+    check_id(text)?;
+    if text.starts_with('$') { Err(NameFault::Reserved) } else { Ok(()) }
+}
+
+fn check_projection(text: &str) -> Result<(), NameFault> {
+    check(text)?;
+    if matches!(text, "search" | "count") { Err(NameFault::Verb) } else { Ok(()) }
+}
+
+fn check_id(text: &str) -> Result<(), NameFault> {
     if text.is_empty() {
         return Err(NameFault::Empty);
     }
@@ -37,14 +49,11 @@ fn check(text: &str) -> Result<(), NameFault> {
     if text == "." || text == ".." {
         return Err(NameFault::Dots);
     }
-    if text.starts_with('$') {
-        return Err(NameFault::Reserved);
-    }
     Ok(())
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+    ($($(#[$doc:meta])* $name:ident: $check:ident),* $(,)?) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -73,7 +82,7 @@ macro_rules! names {
             type Err = NameFault;
 
             fn from_str(text: &str) -> Result<Self, NameFault> {
-                check(text)?;
+                $check(text)?;
                 Ok(Self(text.into()))
             }
         }
@@ -82,7 +91,7 @@ macro_rules! names {
             type Error = NameFault;
 
             fn try_from(text: String) -> Result<Self, NameFault> {
-                check(&text)?;
+                $check(&text)?;
                 Ok(Self(text.into()))
             }
         }
@@ -103,13 +112,17 @@ macro_rules! names {
 
 names! {
     /// The name of a log.
-    LogName,
+    LogName: check,
     /// The name of a category in a log.
-    CategoryName,
+    CategoryName: check,
     /// The name of a stream in a category.
-    StreamName,
+    StreamName: check,
     /// The name of an event: what happened.
-    EventName,
+    EventName: check,
+    /// The name that projections have in common.
+    ProjectionName: check_projection,
+    /// What tells a projection from others of its name.
+    EntryId: check_id,
 }
 
 #[cfg(test)]
@@ -135,5 +148,7 @@ mod tests {
         assert_eq!(parse("."), Some(NameFault::Dots));
         assert_eq!(parse(".."), Some(NameFault::Dots));
         assert_eq!(parse("$all"), Some(NameFault::Reserved));
+        assert_eq!("count".parse::<ProjectionName>().err(), Some(NameFault::Verb));
+        assert_eq!("$1".parse::<EntryId>().map(|id| id.to_string()), Ok("$1".to_owned()));
     }
 }

@@ -12,6 +12,7 @@ pub mod heads;
 pub mod memory;
 pub mod open;
 pub mod postgres;
+pub mod projections;
 pub mod scan;
 mod sql;
 pub mod sqlite;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use self::projections::Projections;
 use crate::model::{
     Ack, CategoryName, Direction, Event, FailedCondition, Lane, Lanes, Log, LogName, LogSettings,
     Publish, Source, StreamKey, StreamName, Timestamp,
@@ -310,6 +312,7 @@ pub trait Health: Send + Sync {
 pub struct Storage {
     pub logs: Arc<dyn Logs>,
     pub events: Arc<dyn Events>,
+    pub projections: Arc<dyn Projections>,
     pub health: Arc<dyn Health>,
 }
 
@@ -321,7 +324,8 @@ impl std::fmt::Debug for Storage {
 
 impl Storage {
     /// A store that is all of it.
-    pub fn new<S: Logs + Events + Health + 'static>(store: Arc<S>) -> Self {
-        Self { logs: store.clone(), events: store.clone(), health: store }
+    pub fn new<S: Logs + Events + Projections + Health + 'static>(store: Arc<S>) -> Self {
+        let (logs, events) = (store.clone(), store.clone());
+        Self { logs, events, projections: store.clone(), health: store }
     }
 }

@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("src/storage/postgres/", &["storage", "storage::postgres", "query", "model"]),
     ("src/engine/", &["engine", "storage", "query", "auth", "model"]),
     ("src/http/", &["http", "engine", "storage", "query", "auth", "model"]),
-    ("src/testing/", &["testing", "storage", "model"]),
+    ("src/testing/", &["testing", "storage", "query", "model"]),
     ("src/config.rs", &["storage", "storage::adapter", "model"]),
     ("src/telemetry.rs", &["config"]),
     (

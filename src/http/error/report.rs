@@ -125,6 +125,10 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub events_since: Option<String>,
+    /// `entry-condition-failed`: the entry's version, null if there is no such entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, maximum = 9_007_199_254_740_991_i64)]
+    pub actual_version: Option<Option<i64>>,
     /// `event-id-conflict`: the id that is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

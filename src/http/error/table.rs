@@ -12,6 +12,7 @@ pub enum Kind {
     CategoryNotFound,
     StreamNotFound,
     EventNotFound,
+    EntryNotFound,
     MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
@@ -19,9 +20,11 @@ pub enum Kind {
     /// A condition in the body failed.
     ConditionConflict,
     EventIdConflict,
+    EntryAmbiguous,
     HistoryDiverged,
     /// A condition in a header failed.
     ConditionFailed,
+    EntryConditionFailed,
     TooLarge,
     UnsupportedMediaType,
     InvalidRequest,
@@ -56,7 +59,7 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedRequest,
         Self::HostNotAllowed,
         Self::RouteNotFound,
@@ -64,14 +67,17 @@ impl Kind {
         Self::CategoryNotFound,
         Self::StreamNotFound,
         Self::EventNotFound,
+        Self::EntryNotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::RequestTimeout,
         Self::LogSettingsConflict,
         Self::ConditionConflict,
         Self::EventIdConflict,
+        Self::EntryAmbiguous,
         Self::HistoryDiverged,
         Self::ConditionFailed,
+        Self::EntryConditionFailed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
@@ -139,6 +145,12 @@ impl Kind {
                 "There is no such event",
                 "No event has this id or position, or none passes the filters of `latest`.",
             ),
+            Self::EntryNotFound => row(
+                StatusCode::NOT_FOUND,
+                "entry-not-found",
+                "There is no such entry",
+                "The projection has no entry with this id, or none that is derived from this source.",
+            ),
             Self::MethodNotAllowed => row(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
@@ -176,6 +188,12 @@ impl Kind {
                  some ids of the request are stored. Nothing was written. A retry must send the same \
                  events; new events need new ids.",
             ),
+            Self::EntryAmbiguous => row(
+                StatusCode::CONFLICT,
+                "entry-ambiguous",
+                "Several entries are derived from this source",
+                "To locate an entry there must be one. Search for them instead.",
+            ),
             Self::HistoryDiverged => row(
                 StatusCode::GONE,
                 "history-diverged",
@@ -189,6 +207,13 @@ impl Kind {
                 "write-condition-failed",
                 CONDITION_TITLE,
                 CONDITION,
+            ),
+            Self::EntryConditionFailed => row(
+                StatusCode::PRECONDITION_FAILED,
+                "entry-condition-failed",
+                "A condition on the entry's version does not hold",
+                "Somebody else saved or deleted it, and nothing was written. `actual_version` is its \
+                 version now, null if it is gone. Read it, decide again, save again.",
             ),
             Self::TooLarge => row(
                 StatusCode::PAYLOAD_TOO_LARGE,

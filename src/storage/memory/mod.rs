@@ -1,6 +1,7 @@
 //! The memory store: plain collections, gone with the process. The fake of every other test; the
 //! conformance suite is its licence.
 
+mod projections;
 mod shelf;
 
 use std::{
@@ -34,6 +35,9 @@ struct Entry {
     shelf: Arc<Mutex<Shelf>>,
     /// Held by the one append that is deciding.
     appending: Arc<tokio::sync::Mutex<()>>,
+    drawer: Arc<Mutex<projections::Drawer>>,
+    /// Held by the one edit that is deciding.
+    editing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A panic while a lock was held left nothing half-done: shelves check before they change.
@@ -78,7 +82,13 @@ impl Logs for MemoryStore {
         }
         let log = Log { id: i64::try_from(logs.len()).unwrap_or(i64::MAX), ..fresh };
         let shelf = Arc::new(Mutex::new(Shelf::new(log.lanes)));
-        let entry = Entry { log: log.clone(), shelf, appending: Arc::default() };
+        let entry = Entry {
+            log: log.clone(),
+            shelf,
+            appending: Arc::default(),
+            drawer: Arc::default(),
+            editing: Arc::default(),
+        };
         logs.insert(settings.name.clone(), entry);
         Ok((log, true))
     }

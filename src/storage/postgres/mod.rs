@@ -10,6 +10,7 @@ mod error;
 mod lending;
 mod migrate;
 mod notice;
+mod projections;
 mod view;
 
 use std::{sync::Arc, time::Duration};

@@ -1,3 +1,4 @@
 //! What both databases share: the shape of their rows.
 
+pub(super) mod projections;
 pub(super) mod rows;

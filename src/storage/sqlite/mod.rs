@@ -8,6 +8,7 @@
 
 mod error;
 mod insert;
+mod projections;
 mod view;
 
 use std::{

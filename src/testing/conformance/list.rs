@@ -195,6 +195,26 @@ macro_rules! conformance_cases {
             the_rules_are_of_one_log_each;
             positions_are_of_one_stream_each;
         }
+        saving {
+            a_document_comes_back_as_it_was_saved;
+            many_documents_are_in_the_order_of_their_ids;
+            an_update_replaces_the_document_and_keeps_its_source;
+            times_give_the_order_of_saving;
+            a_version_is_never_used_again;
+            a_false_guard_changes_nothing;
+            edits_of_a_batch_see_their_predecessors;
+            of_those_who_save_at_once_each_is_counted;
+            names_and_logs_keep_apart_what_has_the_same_id;
+            names_are_listed_with_their_counts;
+            documents_are_located_by_their_source;
+        }
+        queries {
+            filters_find_what_they_state;
+            sorts_are_total_and_mixed;
+            a_page_comes_after_filter_and_sort;
+            counts_are_of_all_that_match;
+            random_queries_find_what_the_reference_finds;
+        }
     } };
 }
 

@@ -1,5 +1,6 @@
 //! What runs between the door and the stores.
 
 mod committing;
+mod editing;
 mod stopped;
 mod tailing;

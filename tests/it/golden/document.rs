@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
-const VERBS: [&str; 6] = ["get", "list", "put", "publish", "read", "tail"];
+const VERBS: [&str; 12] = [
+    "get", "list", "put", "publish", "read", "tail", "save", "delete", "drop", "find", "search",
+    "count",
+];
 const FORBIDDEN: [&str; 4] = ["oneOf", "anyOf", "allOf", "discriminator"];
 
 /// All that breaks a rule, each with its place.

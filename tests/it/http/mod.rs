@@ -17,6 +17,8 @@ mod order_of_checks;
 mod paging;
 mod payloads;
 mod problems;
+mod projection_queries;
+mod projections;
 mod publishing;
 mod tailing;
 mod waiting;

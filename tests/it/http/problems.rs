@@ -57,7 +57,9 @@ async fn read(server: &Server, kind: Kind) -> Option<Answer> {
     })
 }
 
-/// Answers to publishes.
+const TOTALS: &str = "/v1/logs/default/projections/totals";
+
+/// Answers to what changes something.
 async fn write(server: &Server, store: &Troubled, kind: Kind) -> Option<Answer> {
     let id = "019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71";
     let event = |name: &str| json!({"events": [{"name": name, "id": id}]});
@@ -95,6 +97,18 @@ async fn write(server: &Server, store: &Troubled, kind: Kind) -> Option<Answer> 
             let strict = json!({"require_condition": true});
             server.put("/v1/logs/default", &strict).await.expect(200);
             publish(server, "prefer", "nothing").await
+        }
+        Kind::EntryNotFound => server.get(&format!("{TOTALS}/entries/nobody")).await,
+        Kind::EntryAmbiguous => {
+            let entry = |id: &str| json!({"id": id, "source": {"category": "c"}, "state": 1});
+            let body = json!({"entries": [entry("1"), entry("2")]});
+            server.post(&format!("{TOTALS}/entries"), &body).await.expect(200);
+            server.get(&format!("{TOTALS}/entries?category=c")).await
+        }
+        Kind::EntryConditionFailed => {
+            let put = server.request(Method::PUT, &format!("{TOTALS}/entries/1"));
+            let body = json!({"source": {"log": true}, "state": 1});
+            put.header("if-match", "\"1\"").json(&body).send().await
         }
         Kind::Internal => troubled(Trouble::Broken).await,
         Kind::Unavailable => troubled(Trouble::Unavailable).await,

@@ -49,4 +49,14 @@ plants! {
         PrintsPayloads fails content::json_comes_back_byte_for_byte;
     a_store_that_mixes_categories_is_noticed:
         MixesCategories fails scans::a_category_leaves_other_categories_out;
+    a_store_that_forgets_guards_is_noticed:
+        ForgetsGuards fails saving::a_false_guard_changes_nothing;
+    a_store_that_skips_documents_is_noticed:
+        SkipsDocuments fails queries::random_queries_find_what_the_reference_finds;
+    a_store_that_orders_by_a_locale_is_noticed:
+        OrdersByLocale fails saving::many_documents_are_in_the_order_of_their_ids;
+    a_store_that_mixes_the_documents_of_logs_is_noticed:
+        MixesLogs fails saving::names_and_logs_keep_apart_what_has_the_same_id;
+    a_store_that_rounds_the_numbers_of_documents_is_noticed:
+        RoundsIntegers fails saving::a_document_comes_back_as_it_was_saved;
 }

@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod hasty;
 pub(crate) mod memory;
 pub(crate) mod planted;
+mod planted_documents;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -49,6 +49,14 @@ pub(crate) enum Plant {
     RefusesFromMemory,
     /// What is written in one step to positions that are taken goes to the next free ones.
     MovesWhatIsTaken,
+    /// Documents are saved whatever guards them.
+    ForgetsGuards,
+    /// The second document of what is read is left out.
+    SkipsDocuments,
+    /// Documents are ordered as people do, whose alphabets have one case.
+    OrdersByLocale,
+    /// All numbers of documents are floats.
+    RoundsIntegers,
 }
 
 pub(crate) fn open(plant: Plant) -> TestStore {
@@ -75,9 +83,9 @@ fn over(inner: &Arc<MemoryStore>, clock: &Arc<StaticClock>, plant: Plant) -> Tes
     }
 }
 
-struct Planted {
-    inner: Arc<MemoryStore>,
-    plant: Plant,
+pub(super) struct Planted {
+    pub(super) inner: Arc<MemoryStore>,
+    pub(super) plant: Plant,
     both: Barrier,
     /// The first log that was used.
     first: Mutex<Option<Log>>,
@@ -86,7 +94,7 @@ struct Planted {
 }
 
 impl Planted {
-    fn log(&self, log: &Log) -> Log {
+    pub(super) fn log(&self, log: &Log) -> Log {
         if self.plant != Plant::MixesLogs {
             return log.clone();
         }

@@ -7,11 +7,14 @@ use std::sync::{
 
 use async_trait::async_trait;
 use everlog::{
-    model::{CategoryName, Event, EventName, Lane, Log, LogName, LogSettings, Publish, Source},
-    model::{StreamKey, StreamName},
+    model::{
+        CategoryName, Edit, Event, EventName, Lane, Log, LogName, LogSettings, ProjectionName,
+        Publish, Source, StreamKey, StreamName,
+    },
     storage::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
         Storage, StorageError, Tip, View,
+        projections::{EditOutcome, ProjectionView, Projections},
     },
 };
 use tokio::sync::Semaphore;
@@ -63,6 +66,11 @@ impl Troubled {
             appends: Semaphore::new(0),
             views: Semaphore::new(0),
         })
+    }
+
+    /// The store without the trouble.
+    pub(crate) fn inner(&self) -> &Storage {
+        &self.inner
     }
 
     pub(crate) fn set(&self, trouble: Trouble) {
@@ -202,6 +210,33 @@ impl Events for Troubled {
         }
         self.judge(events.iter().map(|event| &event.name))?;
         self.inner.events.extend(log, lane, end, events).await
+    }
+}
+
+#[async_trait]
+impl Projections for Troubled {
+    async fn projections(&self, log: &Log) -> Result<Box<dyn ProjectionView>, StorageError> {
+        self.fail(false)?;
+        self.inner.projections.projections(log).await
+    }
+
+    async fn edit(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        batch: &[Edit],
+    ) -> Result<Vec<EditOutcome>, StorageError> {
+        self.appends.add_permits(1);
+        self.fail(true)?;
+        if self.held.load(Ordering::SeqCst) {
+            self.gate.acquire().await.expect("the semaphore stays open").forget();
+        }
+        self.inner.projections.edit(log, name, batch).await
+    }
+
+    async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
+        self.fail(true)?;
+        self.inner.projections.drop_projection(log, name).await
     }
 }
 

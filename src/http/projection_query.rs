@@ -1,0 +1,568 @@
+//! Queries of projections: the language of `query`, over HTTP.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    body::JsonBody,
+    error::{Fault, Kind, Problem},
+    extract::{InLog, InProjection, MediaType, negotiate},
+    logs::json_answer,
+    openapi::{EntriesQuery, LogPath, ProjectionPath, ReadFailures},
+    projection_json::{EntriesOutput, EntryPlace, write_page},
+    projections::written,
+    query::Query as Parameters,
+    state::App,
+};
+use crate::{
+    model::{
+        CategoryName, Json, Log, NameFault, Projection, ProjectionName, Source, StreamKey,
+        limits::JSON_DEPTH_MAX,
+    },
+    query::{
+        self, Paging, Query,
+        cursor::Scope,
+        pick::{Found, Window},
+        select::selected,
+    },
+    storage::projections::find,
+};
+
+/// A query: filter, then sort, then page.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Query, examples(json!({
+    "filter": {"and": [{"eq": {"path": "/state/country", "value": "SE"}},
+                       {"gt": {"path": "/state/total", "value": 100}}]},
+    "sort": [{"path": "/state/total", "order": "desc"}], "page": {"limit": 20}, "count": true
+})))]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct QueryInput {
+    /// What must hold of an entry; without it all are found.
+    #[schema(nullable = false)]
+    filter: Option<FilterInput>,
+    /// The order, by the first field, then the next; ties are in the order of name and id.
+    #[schema(nullable = false, max_items = 8)]
+    sort: Option<Vec<SortInput>>,
+    /// Which part of what is found.
+    #[schema(nullable = false)]
+    page: Option<PageInput>,
+    /// Whether all that match are counted.
+    #[schema(nullable = false)]
+    count: Option<bool>,
+    /// Paths into source, state and metadata: only what they lead to is answered of state and metadata.
+    #[schema(nullable = false, max_items = 64)]
+    select: Option<Vec<String>>,
+}
+
+/// A query of which only the number is asked.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CountQuery, examples(json!({"filter": {"eq": {"path": "/state/country", "value": "SE"}}})))]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct CountInput {
+    /// What must hold of an entry; without it all are counted.
+    #[schema(nullable = false)]
+    filter: Option<FilterInput>,
+}
+
+/// A filter: exactly one operator is set. Beside a set operator an empty list, null or false counts as
+/// absent. What is absent in an entry equals null.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Filter, no_recursion)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct FilterInput {
+    /// The value is equal: numbers by value, types distinct, arrays and objects deep.
+    #[schema(nullable = false)]
+    eq: Option<OperandInput>,
+    /// The value is not equal.
+    #[schema(nullable = false)]
+    ne: Option<OperandInput>,
+    /// It is greater: numbers by value, strings by code point; other types have no order.
+    #[schema(nullable = false)]
+    gt: Option<OperandInput>,
+    /// It is greater or equal.
+    #[schema(nullable = false)]
+    ge: Option<OperandInput>,
+    /// It is less.
+    #[schema(nullable = false)]
+    lt: Option<OperandInput>,
+    /// It is less or equal.
+    #[schema(nullable = false)]
+    le: Option<OperandInput>,
+    /// It equals one of the values.
+    #[schema(nullable = false)]
+    r#in: Option<ValuesInput>,
+    /// It is an array with an equal element.
+    #[schema(nullable = false)]
+    contains: Option<OperandInput>,
+    /// All of the value is found in it: members in objects, elements in arrays.
+    #[schema(nullable = false)]
+    json_contains: Option<OperandInput>,
+    /// It is an object with the key.
+    #[schema(nullable = false)]
+    has_key: Option<KeyInput>,
+    /// It is there, be it null.
+    #[schema(nullable = false)]
+    exists: Option<PathInput>,
+    /// It is a string that begins so.
+    #[schema(nullable = false)]
+    prefix: Option<TextInput>,
+    /// It is a string that holds the text.
+    #[schema(nullable = false)]
+    text_contains: Option<TextInput>,
+    /// It is a string in which the pattern is found (syntax of the Rust `regex` crate).
+    #[schema(nullable = false)]
+    matches: Option<PatternInput>,
+    /// It is a string that is so alike, by the three-letter pieces of its words.
+    #[schema(nullable = false)]
+    similar: Option<SimilarInput>,
+    /// Each of these holds. None: holds.
+    #[schema(nullable = false, no_recursion, max_items = 64)]
+    and: Option<Vec<FilterInput>>,
+    /// One of these holds. None: fails.
+    #[schema(nullable = false, no_recursion, max_items = 64)]
+    or: Option<Vec<FilterInput>>,
+    /// This one does not hold.
+    #[schema(nullable = false, no_recursion)]
+    not: Option<Box<FilterInput>>,
+}
+
+/// A path and what it is compared with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Operand)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct OperandInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/country")]
+    path: String,
+    /// Any JSON; absent is null.
+    #[schema(required = false)]
+    value: serde_json::Value,
+}
+
+/// A path and the values of which it may have one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Operands)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct ValuesInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/status")]
+    path: String,
+    /// The values; none: nothing matches.
+    #[schema(max_items = 1000)]
+    values: Vec<serde_json::Value>,
+}
+
+/// A path and a key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = KeyOperand)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct KeyInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state")]
+    path: String,
+    /// The key.
+    #[schema(max_length = 1024, example = "name")]
+    key: String,
+}
+
+/// A path.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PathOperand)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct PathInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/name")]
+    path: String,
+}
+
+/// A path and a text.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TextOperand)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct TextInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/name")]
+    path: String,
+    /// The text.
+    #[schema(max_length = 1024, example = "Jo")]
+    value: String,
+    /// Whether upper and lower case are one.
+    #[schema(nullable = false)]
+    ignore_case: Option<bool>,
+}
+
+/// A path and a pattern.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PatternOperand)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct PatternInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/name")]
+    path: String,
+    /// The pattern; it need not match from the beginning or to the end.
+    #[schema(max_length = 1024, example = "^[A-Z]")]
+    pattern: String,
+}
+
+/// A path and what it is to be like.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SimilarOperand)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct SimilarInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/name")]
+    path: String,
+    /// The text.
+    #[schema(max_length = 1024, example = "charlston")]
+    to: String,
+    /// From 0, nothing in common, to 1, the same.
+    #[schema(minimum = 0, maximum = 1, example = 0.3)]
+    at_least: f64,
+}
+
+/// A field of an order: a path, or a similarity.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Sort)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct SortInput {
+    /// A JSON Pointer into the entry. Types are in the order null, boolean, number, string, array, object.
+    #[schema(nullable = false, example = "/state/total")]
+    path: Option<String>,
+    /// How alike an entry is to a text.
+    #[schema(nullable = false)]
+    similarity: Option<SimilarityInput>,
+    /// `asc` (default) or `desc`.
+    #[schema(nullable = false, pattern = "^(asc|desc)$", example = "desc")]
+    order: Option<String>,
+}
+
+/// What entries are to be like.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Similarity)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct SimilarityInput {
+    /// A JSON Pointer into the entry; a negative index counts from the end.
+    #[schema(example = "/state/name")]
+    path: String,
+    /// The text.
+    #[schema(max_length = 1024, example = "charlston")]
+    to: String,
+}
+
+/// A part of what is found: by a cursor, or by number and size.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PageRequest)]
+#[expect(dead_code, reason = "describes what query::parse reads")]
+pub(super) struct PageInput {
+    /// At most so many; 20 by default, lowered to 1,000.
+    #[schema(nullable = false, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    limit: Option<i64>,
+    /// What comes after a page: its `next`.
+    #[schema(nullable = false)]
+    after: Option<String>,
+    /// What comes before a page: its `previous`.
+    #[schema(nullable = false)]
+    before: Option<String>,
+    /// The number of a page, from 1 on. Pages by number end at 100,000 entries.
+    #[schema(nullable = false, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    number: Option<i64>,
+    /// The entries of a numbered page; 20 by default, lowered to 1,000.
+    #[schema(nullable = false, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    size: Option<i64>,
+}
+
+/// How many entries match.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EntryCount)]
+pub(super) struct CountOutput {
+    /// The number.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    count: u64,
+}
+
+/// What is asked, and of what.
+struct Search<'a> {
+    app: &'a App,
+    log: Arc<Log>,
+    name: Option<ProjectionName>,
+}
+
+impl Search<'_> {
+    /// The answer to a query.
+    async fn answer(&self, query: &Query) -> Result<Response, Problem> {
+        let found = self.find(query, self.window(query)?).await?;
+        let scope = self.scope(query);
+        let cursor = |picked: Option<&query::pick::Picked>, there: bool| {
+            picked.filter(|_| there).map(|picked| scope.cursor(&picked.key))
+        };
+        let place = EntryPlace {
+            next: cursor(found.picked.last(), found.has_next),
+            previous: cursor(found.picked.first(), found.has_previous),
+            has_next: found.has_next,
+            has_previous: found.has_previous,
+        };
+        let count = query.count.then_some(found.count);
+        let entries: Vec<(Projection, Option<f64>)> = found
+            .picked
+            .into_iter()
+            .map(|picked| (selected(picked.document, &query.select), picked.score))
+            .collect();
+        let entries = entries.iter().map(|(entry, score)| (entry, *score));
+        Ok(answer(write_page(entries, &place, count)))
+    }
+
+    async fn count(&self, query: &Query) -> Result<Response, Problem> {
+        let query = Query { count: true, ..query.clone() };
+        let found = self.find(&query, Window::After { key: None, limit: 0 }).await?;
+        Ok(json_answer(&CountOutput { count: found.count }))
+    }
+
+    async fn find(&self, query: &Query, window: Window) -> Result<Found, Problem> {
+        let mut view = self.app.storage.projections.projections(&self.log).await?;
+        let found = find(view.as_mut(), self.name.as_ref(), query, window).await;
+        view.close().await;
+        Ok(found?)
+    }
+
+    fn scope<'a>(&'a self, query: &'a Query) -> Scope<'a> {
+        Scope {
+            log: self.log.incarnation.as_bytes(),
+            name: self.name.as_ref().map(ProjectionName::as_str),
+            query: &query.identity,
+        }
+    }
+
+    fn window(&self, query: &Query) -> Result<Window, Problem> {
+        let key = |cursor: &str, member: &str| {
+            self.scope(query).key(cursor).ok_or_else(|| {
+                let detail = "not a cursor of this query: another filter, sort, projection or log, or \
+                              changed on its way";
+                Problem::invalid(vec![Fault::at(&format!("/page/{member}"), detail)])
+            })
+        };
+        Ok(match &query.paging {
+            Paging::First { limit } => Window::After { key: None, limit: *limit },
+            Paging::After { limit, cursor } => {
+                Window::After { key: Some(key(cursor, "after")?), limit: *limit }
+            }
+            Paging::Before { limit, cursor } => {
+                Window::Before { key: key(cursor, "before")?, limit: *limit }
+            }
+            Paging::Numbered { number, size } => {
+                Window::Offset { offset: (number - 1) * size, limit: *size }
+            }
+        })
+    }
+}
+
+fn answer(body: String) -> Response {
+    use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], body).into_response()
+}
+
+/// Reads a query; what is wrong with it is told where it stands, below a pointer or of a parameter.
+fn parse(text: &str, parameter: Option<&str>) -> Result<Query, Problem> {
+    let fault = |pointer: &str, detail: String| match parameter {
+        Some(name) => {
+            Fault::parameter(name, format!("{}: {detail}", super::error::fragment(pointer)))
+        }
+        None => Fault::at(pointer, detail),
+    };
+    let json = Json::parse(text, JSON_DEPTH_MAX).map_err(|wrong| {
+        let malformed = wrong.kind.malformed();
+        let fault = fault(&wrong.pointer, wrong.kind.to_string());
+        if malformed { Problem::malformed(fault) } else { Problem::invalid(vec![fault]) }
+    })?;
+    query::parse(&json).map_err(|faults| {
+        let faults = faults.into_iter().map(|wrong| fault(&wrong.pointer, wrong.detail));
+        Problem::invalid(faults.collect())
+    })
+}
+
+fn body_query(body: &JsonBody) -> Result<Query, Problem> {
+    parse(body.parse::<Box<RawValue>>(0)?.get(), None)
+}
+
+/// A query of which only the number is asked has nothing but a filter.
+fn body_count(body: &JsonBody) -> Result<Query, Problem> {
+    let raw = body.parse::<Box<RawValue>>(0)?;
+    if let Json::Object(members) = Json::stored(raw.get())
+        && let Some(other) = members.keys().find(|key| *key != "filter")
+    {
+        let fault = Fault::at(&format!("/{other}"), "no such member; expected `filter`");
+        return Err(Problem::invalid(vec![fault]));
+    }
+    parse(raw.get(), None)
+}
+
+/// Search a projection
+///
+/// Filter, then sort, then page. A projection without entries is found empty.
+#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/search", tag = "queries",
+    params(ProjectionPath), request_body = QueryInput,
+    responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
+pub(super) async fn search_projection(
+    State(app): State<App>,
+    at: InProjection,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::Json])?;
+    parameters.finish()?;
+    let query = body_query(&body)?;
+    Search { app: &app, log: at.log, name: Some(at.name) }.answer(&query).await
+}
+
+/// Count entries of a projection
+///
+/// Those of which the filter holds.
+#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/count", tag = "queries",
+    params(ProjectionPath), request_body = CountInput,
+    responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
+pub(super) async fn count_projection(
+    State(app): State<App>,
+    at: InProjection,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::Json])?;
+    parameters.finish()?;
+    let query = body_count(&body)?;
+    Search { app: &app, log: at.log, name: Some(at.name) }.count(&query).await
+}
+
+/// Search all projections of a log
+///
+/// Like a search of one; `/name` tells them apart.
+#[utoipa::path(post, path = "/logs/{log}/projections/search", tag = "queries",
+    params(LogPath), request_body = QueryInput,
+    responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
+pub(super) async fn search_projections(
+    State(app): State<App>,
+    at: InLog,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::Json])?;
+    parameters.finish()?;
+    let query = body_query(&body)?;
+    Search { app: &app, log: at.log, name: None }.answer(&query).await
+}
+
+/// Count entries of all projections of a log
+///
+/// Those of which the filter holds.
+#[utoipa::path(post, path = "/logs/{log}/projections/count", tag = "queries",
+    params(LogPath), request_body = CountInput,
+    responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
+pub(super) async fn count_projections(
+    State(app): State<App>,
+    at: InLog,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::Json])?;
+    parameters.finish()?;
+    let query = body_count(&body)?;
+    Search { app: &app, log: at.log, name: None }.count(&query).await
+}
+
+/// Find entries by a link
+///
+/// A search in a URL: `query` is what `search` takes as its body. Or locate the one entry that is derived
+/// from a source: `category` and `stream`.
+#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries", tag = "queries",
+    params(ProjectionPath, EntriesQuery),
+    responses((status = 200, description = "A page of entries; when located, of the one.",
+               body = EntriesOutput), ReadFailures))]
+pub(super) async fn find_entries(
+    State(app): State<App>,
+    at: InProjection,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::Json])?;
+    let (text, category) = (parameters.one("query"), parameters.one("category"));
+    let stream = parameters.one("stream");
+    parameters.finish()?;
+    let search = Search { app: &app, log: at.log, name: Some(at.name) };
+    match (text, category) {
+        (Some(_), Some(_)) => {
+            let fault = Fault::parameter("query", "goes without `category` and `stream`");
+            Err(Problem::invalid(vec![fault]))
+        }
+        (text, None) if stream.is_none() => {
+            search.answer(&parse(text.as_deref().unwrap_or("{}"), Some("query"))?).await
+        }
+        (_, category) => search.locate(&located(category, stream)?).await,
+    }
+}
+
+/// The source that parameters name.
+fn located(category: Option<String>, stream: Option<String>) -> Result<Source, Problem> {
+    let refuse =
+        |name, fault: NameFault| Problem::invalid(vec![Fault::parameter(name, fault.to_string())]);
+    let category = category.unwrap_or_default().parse::<CategoryName>();
+    let category = category.map_err(|fault| refuse("category", fault))?;
+    Ok(match stream {
+        None => Source::Category(category),
+        Some(stream) => {
+            let stream = stream.parse().map_err(|fault| refuse("stream", fault))?;
+            Source::Stream(StreamKey { category, stream })
+        }
+    })
+}
+
+impl Search<'_> {
+    /// The one entry of a source.
+    async fn locate(&self, source: &Source) -> Result<Response, Problem> {
+        let Some(name) = &self.name else {
+            return Err(crate::storage::StorageError::broken("a search without a name").into());
+        };
+        let mut view = self.app.storage.projections.projections(&self.log).await?;
+        let found = view.of_source(name, source, 2).await;
+        view.close().await;
+        match found?.as_slice() {
+            [] => {
+                let detail = format!("Projection `{name}` has no entry that is derived from it.");
+                Err(Problem::new(Kind::EntryNotFound, detail))
+            }
+            [one] => Ok(answer(located_page(one))),
+            _ => {
+                let detail =
+                    format!("Projection `{name}` has several entries of it; search for them.");
+                Err(Problem::new(Kind::EntryAmbiguous, detail))
+            }
+        }
+    }
+}
+
+fn located_page(entry: &Projection) -> String {
+    let place = "{\"next\":null,\"previous\":null,\"has_next\":false,\"has_previous\":false}";
+    format!("{{\"entries\":[{}],\"page\":{place}}}", written(entry))
+}

@@ -1,0 +1,254 @@
+//! The projections of a store: its part of the port, and the one meaning of an edit above it.
+//!
+//! Changes of one name are numbered under the name's lock, in the order of their commits: whoever has
+//! seen a number has seen all below it. A deleted document leaves its version behind, so that no version
+//! is used again.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::{Listing, StorageError};
+use crate::{
+    model::{
+        Change, Edit, EntryId, Json, Log, Projection, ProjectionName, Save, Source, Timestamp,
+        projection::Broken,
+    },
+    query::{
+        Query,
+        pick::{Found, Pick, Window},
+    },
+};
+
+/// A document as a store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Of a deleted one the state and the metadata are null.
+    pub projection: Projection,
+    /// The number of its last change.
+    pub change: i64,
+    pub deleted: bool,
+}
+
+/// What the changes of a name go on from: its last change, and what a drop left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Last {
+    pub change: i64,
+    /// A new document's version comes after it.
+    pub version: i64,
+    pub updated_at: Option<Timestamp>,
+}
+
+/// A part of a log's documents, by name and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// None: all names.
+    pub name: Option<ProjectionName>,
+    /// Exclusive.
+    pub after: Option<(ProjectionName, EntryId)>,
+    pub limit: usize,
+}
+
+/// The projections of one log as of one moment.
+#[async_trait]
+pub trait ProjectionView: Send {
+    /// Those of a name with these ids, deleted ones too.
+    async fn kept(
+        &mut self,
+        name: &ProjectionName,
+        ids: &[EntryId],
+    ) -> Result<Vec<Kept>, StorageError>;
+    /// Documents in the order of name and id.
+    async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError>;
+    /// Documents of a name that were derived from a source.
+    async fn of_source(
+        &mut self,
+        name: &ProjectionName,
+        source: &Source,
+        limit: usize,
+    ) -> Result<Vec<Projection>, StorageError>;
+    /// The names that have documents, and how many.
+    async fn names(
+        &mut self,
+        listing: &Listing,
+    ) -> Result<Vec<(ProjectionName, i64)>, StorageError>;
+    /// Gives the view back to its store.
+    async fn close(self: Box<Self>);
+}
+
+/// A view with a name locked, in which its documents can be changed.
+#[async_trait]
+pub trait ProjectionSection: ProjectionView {
+    /// What the changes of the locked name go on from.
+    async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError>;
+    /// Writes documents of the locked name, new ones and others.
+    async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError>;
+}
+
+/// The projections of a store.
+#[async_trait]
+pub trait Projections: Send + Sync {
+    /// Opens a view.
+    async fn projections(&self, log: &Log) -> Result<Box<dyn ProjectionView>, StorageError>;
+    /// Decides and writes edits of one name in one critical section (see [`decide`]): an outcome for each,
+    /// in order. An error is an error of them all. One attempt.
+    async fn edit(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        batch: &[Edit],
+    ) -> Result<Vec<EditOutcome>, StorageError>;
+    /// Removes all documents of a name; how many there were.
+    async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError>;
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edited {
+    /// Of a delete: as it was.
+    pub projection: Projection,
+    /// Whether it was not there before.
+    pub created: bool,
+}
+
+/// Why an edit was refused. Nothing of it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditRefusal {
+    /// A header is false of a document that has this version, or none.
+    Guarded { index: usize, broken: Broken, version: Option<i64> },
+    /// What was to be deleted is not there.
+    NotFound { id: EntryId },
+}
+
+/// The answer to one edit of a batch.
+pub type EditOutcome = Result<Vec<Edited>, EditRefusal>;
+
+/// Decides every edit of a batch, each seeing its predecessors, and stages what is to be written.
+pub async fn decide(
+    section: &mut dyn ProjectionSection,
+    name: &ProjectionName,
+    clock: Timestamp,
+    batch: &[Edit],
+) -> Result<Vec<EditOutcome>, StorageError> {
+    let last = section.last(name).await?;
+    let ids: Vec<EntryId> =
+        batch.iter().flat_map(|edit| &edit.changes).map(|change| change.id().clone()).collect();
+    let known = section.kept(name, &ids).await?;
+    let known = known.into_iter().map(|kept| (kept.projection.id.clone(), kept)).collect();
+    let mut desk = Desk { name, last, clock, known };
+    let mut written = HashMap::new();
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for edit in batch {
+        let outcome = desk.decide(edit);
+        if outcome.is_ok() {
+            for change in &edit.changes {
+                written.extend(desk.known.get(change.id()).map(|kept| (change.id(), kept.change)));
+            }
+        }
+        outcomes.push(outcome);
+    }
+    let mut documents: Vec<Kept> =
+        written.into_keys().filter_map(|id| desk.known.get(id).cloned()).collect();
+    if !documents.is_empty() {
+        documents.sort_by_key(|kept| kept.change);
+        section.keep(&documents).await?;
+    }
+    Ok(outcomes)
+}
+
+/// What is known of the locked name, kept up to date while a batch is decided.
+struct Desk<'a> {
+    name: &'a ProjectionName,
+    last: Last,
+    clock: Timestamp,
+    known: HashMap<EntryId, Kept>,
+}
+
+impl Desk<'_> {
+    fn decide(&mut self, edit: &Edit) -> EditOutcome {
+        for (index, change) in edit.changes.iter().enumerate() {
+            let version = self.live(change.id()).map(|kept| kept.projection.version);
+            if let Some(broken) = change.guard().broken(version) {
+                return Err(EditRefusal::Guarded { index, broken, version });
+            }
+            if matches!(change, Change::Delete { .. }) && version.is_none() {
+                return Err(EditRefusal::NotFound { id: change.id().clone() });
+            }
+        }
+        Ok(edit.changes.iter().filter_map(|change| self.change(change)).collect())
+    }
+
+    fn live(&self, id: &EntryId) -> Option<&Kept> {
+        self.known.get(id).filter(|kept| !kept.deleted)
+    }
+
+    fn change(&mut self, change: &Change) -> Option<Edited> {
+        self.last.change += 1;
+        // Times give the order of saving.
+        let now = self
+            .last
+            .updated_at
+            .map_or(self.clock, |last| self.clock.max(Timestamp::of_stored(last.micros() + 1)));
+        self.last.updated_at = Some(now);
+        let before = self.known.get(change.id()).cloned();
+        let was_live = before.as_ref().is_some_and(|kept| !kept.deleted);
+        let (projection, answered) = match change {
+            Change::Save(save) => {
+                let saved = self.saved(save, before.as_ref(), now);
+                (saved.clone(), saved)
+            }
+            Change::Delete { .. } => {
+                let was = before?.projection;
+                let version = was.version + 1;
+                let (state, metadata) = (Json::Null, Json::Null);
+                (Projection { state, metadata, version, updated_at: now, ..was.clone() }, was)
+            }
+        };
+        let deleted = matches!(change, Change::Delete { .. });
+        let kept = Kept { projection, change: self.last.change, deleted };
+        self.known.insert(change.id().clone(), kept);
+        Some(Edited { projection: answered, created: !was_live })
+    }
+
+    fn saved(&self, save: &Save, before: Option<&Kept>, now: Timestamp) -> Projection {
+        let live = before.filter(|kept| !kept.deleted).map(|kept| &kept.projection);
+        let version = before.map_or(self.last.version, |kept| kept.projection.version) + 1;
+        Projection {
+            name: self.name.clone(),
+            id: save.id.clone(),
+            source: live.map_or(&save.source, |was| &was.source).clone(),
+            state: save.state.clone(),
+            metadata: save.metadata.clone(),
+            version,
+            sequence_number: save.sequence_number,
+            created_at: live.map_or(now, |was| was.created_at),
+            updated_at: now,
+        }
+    }
+}
+
+/// Documents that are read at once.
+const STRETCH_DOCUMENTS: usize = 1_000;
+
+/// Finds the page of a query among the documents of a name, or of all names.
+pub async fn find(
+    view: &mut dyn ProjectionView,
+    name: Option<&ProjectionName>,
+    query: &Query,
+    window: Window,
+) -> Result<Found, StorageError> {
+    // In the order of names and ids the page is at its end before all are read.
+    let in_order = query.sort.is_empty() && !query.count;
+    let mut pick = Pick::new(&query.filter, &query.sort, window);
+    let mut after = None;
+    loop {
+        let stretch = Stretch { name: name.cloned(), after, limit: STRETCH_DOCUMENTS };
+        let documents = view.stretch(&stretch).await?;
+        let at_end = documents.len() < stretch.limit;
+        after = documents.last().map(|last| (last.name.clone(), last.id.clone()));
+        documents.into_iter().for_each(|document| pick.look(document));
+        if at_end || (in_order && pick.is_full()) {
+            return Ok(pick.found());
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Rows of documents as values of the model, and what is written of them.
+
+use super::rows::Columns;
+use crate::{
+    model::{
+        CategoryName, EntryId, Json, Projection, ProjectionName, Source, StreamKey, StreamName,
+    },
+    storage::{Listing, projections::Kept},
+};
+
+/// name, id, category, stream, state, metadata, version, sequence number, created, updated, change, deleted
+pub(in crate::storage) fn kept(row: &impl Columns) -> Result<Kept, sqlx::Error> {
+    let sequence_number = row.number(7)?;
+    Ok(Kept {
+        projection: Projection {
+            name: ProjectionName::stored(row.text(0)?),
+            id: EntryId::stored(row.text(1)?),
+            source: source(row.text(2)?, row.text(3)?),
+            state: Json::stored(row.text(4)?),
+            metadata: Json::stored(row.text(5)?),
+            version: row.number(6)?,
+            sequence_number: (sequence_number > 0).then_some(sequence_number),
+            created_at: row.time(8)?,
+            updated_at: row.time(9)?,
+        },
+        change: row.number(10)?,
+        deleted: row.number(11)? != 0,
+    })
+}
+
+/// A source of two columns, empty where it is wider.
+fn source(category: &str, stream: &str) -> Source {
+    if category.is_empty() {
+        return Source::Log;
+    }
+    let category = CategoryName::stored(category);
+    if stream.is_empty() {
+        return Source::Category(category);
+    }
+    Source::Stream(StreamKey { category, stream: StreamName::stored(stream) })
+}
+
+/// The two columns of a source.
+pub(in crate::storage) fn columns(source: &Source) -> (&str, &str) {
+    match source {
+        Source::Log => ("", ""),
+        Source::Category(category) => (category.as_str(), ""),
+        Source::Stream(key) => (key.category.as_str(), key.stream.as_str()),
+    }
+}
+
+/// What is listed of the names that a statement gave.
+pub(in crate::storage) fn names(
+    rows: Vec<(String, i64)>,
+    listing: &Listing,
+) -> Vec<(ProjectionName, i64)> {
+    let wanted = rows.into_iter().filter(|(name, _)| listing.holds(name));
+    wanted.map(|(name, count)| (ProjectionName::stored(name), count)).collect()
+}

@@ -1,0 +1,336 @@
+//! Queries of projections: on each store they find what the reference does.
+
+use super::{
+    saving::{name, save},
+    store::TestStore,
+};
+use crate::{
+    model::{Json, Log, Projection, ProjectionName, Save, Source},
+    query::{
+        Query, parse,
+        pick::{Found, Pick, Window},
+    },
+    storage::projections::find,
+    testing::random,
+};
+
+fn query(text: &str) -> Query {
+    parse(&Json::stored(text)).expect("a test states a query")
+}
+
+/// All of it, in one page.
+fn whole() -> Window {
+    Window::After { key: None, limit: 100_000 }
+}
+
+impl TestStore {
+    async fn find(
+        &self,
+        log: &Log,
+        name: Option<&ProjectionName>,
+        query: &Query,
+        window: Window,
+    ) -> Found {
+        let mut view = self.storage.projections.projections(log).await.expect("a view opens");
+        let found = find(view.as_mut(), name, query, window).await;
+        view.close().await;
+        found.expect("they are found")
+    }
+
+    /// The ids that a query finds, in its order.
+    async fn ids(&self, log: &Log, name: &ProjectionName, text: &str) -> String {
+        let found = self.find(log, Some(name), &query(text), whole()).await;
+        ids(&found)
+    }
+}
+
+fn ids(found: &Found) -> String {
+    let ids = found.picked.iter().map(|picked| picked.document.id.to_string());
+    ids.collect::<Vec<_>>().join(" ")
+}
+
+/// Documents 1 to 5 of a new name.
+async fn scene(store: &TestStore) -> (Log, ProjectionName, Source) {
+    let (log, name) = (store.log().await, name());
+    let source = Source::Stream(random::stream());
+    let states = [
+        r#"{"value_1":5,"value_2":"b","nested":{"x":1},"list":["a","b"],"text":"abcd efgh"}"#,
+        r#"{"value_1":6,"value_2":"a","nested":{"x":null},"list":[],"text":"axyz bcdefghijklm"}"#,
+        r#"{"value_1":6,"value_2":"c","nested":{},"list":["c"],"text":"xyzabxyz"}"#,
+        r#"{"value_1":9,"value_2":"","nested":{"x":0},"list":"a","text":"abx"}"#,
+        r#"{"value_1":7.5,"value_2":"c","nested":{"x":false},"list":["a"],"text":"xyz"}"#,
+    ];
+    let saves = states.iter().zip(1..).map(|(state, n)| {
+        let source = if n == 2 { source.clone() } else { Source::Log };
+        Save { source, ..save(&n.to_string(), state) }
+    });
+    store.save_all(&log, &name, saves.collect()).await;
+    // Of another name, to be left out.
+    store.save_all(&log, &self::name(), vec![save("1", states[0])]).await;
+    (log, name, source)
+}
+
+pub(super) async fn filters_find_what_they_state(store: TestStore) {
+    let (log, name, source) = scene(&store).await;
+    let Source::Stream(key) = source else { return };
+    let found =
+        async |filter: &str| store.ids(&log, &name, &format!("{{\"filter\":{filter}}}")).await;
+    assert_eq!(found(r#"{"eq":{"path":"/id","value":"3"}}"#).await, "3");
+    assert_eq!(found(r#"{"gt":{"path":"/state/value_1","value":6}}"#).await, "4 5");
+    let of_stream = format!(
+        r#"{{"eq":{{"path":"/source","value":{{"stream":"{}","category":"{}"}}}}}}"#,
+        key.stream, key.category
+    );
+    assert_eq!(found(&of_stream).await, "2");
+    assert_eq!(found(r#"{"eq":{"path":"/state/nested/x","value":0}}"#).await, "4");
+    assert_eq!(
+        found(r#"{"eq":{"path":"/state/nested/x"}}"#).await,
+        "2 3",
+        "null alone, and absent"
+    );
+    assert_eq!(found(r#"{"ne":{"path":"/state/nested/x"}}"#).await, "1 4 5");
+    assert_eq!(found(r#"{"in":{"path":"/state/value_2","values":["a","c"]}}"#).await, "2 3 5");
+    assert_eq!(found(r#"{"contains":{"path":"/state/list","value":"a"}}"#).await, "1 5");
+    assert_eq!(found(r#"{"eq":{"path":"/id","value":"9"}}"#).await, "");
+    let name_and_value = format!(
+        r#"{{"and":[{{"eq":{{"path":"/name","value":"{name}"}}}},
+                   {{"lt":{{"path":"/state/value_1","value":6}}}}]}}"#
+    );
+    assert_eq!(found(&name_and_value).await, "1");
+    let all = store.find(&log, None, &query("{}"), whole()).await;
+    assert_eq!(all.picked.len(), 6, "across names");
+}
+
+pub(super) async fn sorts_are_total_and_mixed(store: TestStore) {
+    let (log, name, _) = scene(&store).await;
+    let sorted = async |sort: &str| store.ids(&log, &name, &format!("{{\"sort\":{sort}}}")).await;
+    assert_eq!(sorted("[]").await, "1 2 3 4 5");
+    assert_eq!(sorted(r#"[{"path":"/state/value_1","order":"desc"}]"#).await, "4 5 2 3 1");
+    let mixed = r#"[{"path":"/state/value_2","order":"desc"},{"path":"/state/value_1"}]"#;
+    assert_eq!(sorted(mixed).await, "3 5 1 2 4");
+    assert_eq!(sorted(r#"[{"path":"/state/nested/x"}]"#).await, "2 3 5 4 1", "null, false, 0, 1");
+    assert_eq!(sorted(r#"[{"path":"/state/list","order":"desc"}]"#).await, "1 2 3 5 4");
+    let similar =
+        query(r#"{"sort":[{"similarity":{"path":"/state/text","to":"xyz"},"order":"desc"}]}"#);
+    let found = store.find(&log, Some(&name), &similar, whole()).await;
+    let scores: Vec<Option<f64>> = found.picked.iter().map(|picked| picked.score).collect();
+    assert_eq!(ids(&found), "5 3 2 1 4");
+    assert_eq!(scores, [Some(1.0), Some(0.5), Some(0.1), Some(0.0), Some(0.0)]);
+    let created = sorted(r#"[{"path":"/created_at","order":"desc"}]"#).await;
+    assert_eq!(created, "5 4 3 2 1");
+}
+
+pub(super) async fn a_page_comes_after_filter_and_sort(store: TestStore) {
+    let (log, name, _) = scene(&store).await;
+    let asked = query(
+        r#"{"filter":{"ne":{"path":"/state/value_1","value":9}},
+            "sort":[{"path":"/state/value_1","order":"desc"}],"count":true}"#,
+    );
+    let page = async |window| store.find(&log, Some(&name), &asked, window).await;
+    let first = page(Window::After { key: None, limit: 2 }).await;
+    assert_eq!((ids(&first).as_str(), first.count), ("5 2", 4), "all that match are counted");
+    assert!(first.has_next && !first.has_previous);
+    let key = |found: &Found, index: usize| found.picked[index].key.clone();
+    let second = page(Window::After { key: Some(key(&first, 1)), limit: 2 }).await;
+    assert_eq!(ids(&second), "3 1");
+    assert!(!second.has_next && second.has_previous);
+    let back = page(Window::Before { key: key(&second, 0), limit: 2 }).await;
+    assert_eq!(ids(&back), "5 2");
+    assert!(back.has_next && !back.has_previous);
+    let numbered = page(Window::Offset { offset: 2, limit: 1 }).await;
+    assert_eq!(ids(&numbered), "3");
+    assert!(numbered.has_next && numbered.has_previous);
+    let past = page(Window::Offset { offset: 10, limit: 5 }).await;
+    assert_eq!((ids(&past).as_str(), past.has_next, past.has_previous), ("", false, true));
+    // The document that a page ended with may be gone.
+    store.storage.projections.drop_projection(&log, &name).await.expect("it is dropped");
+    let after = page(Window::After { key: Some(key(&first, 1)), limit: 2 }).await;
+    assert_eq!((after.picked.len(), after.count), (0, 0));
+}
+
+pub(super) async fn counts_are_of_all_that_match(store: TestStore) {
+    let (log, name, _) = scene(&store).await;
+    let count = async |filter: &str| {
+        let text = format!("{{\"filter\":{filter},\"count\":true,\"page\":{{\"limit\":1}}}}");
+        store
+            .find(&log, Some(&name), &query(&text), Window::After { key: None, limit: 1 })
+            .await
+            .count
+    };
+    assert_eq!(count(r#"{"eq":{"path":"/id","value":"9"}}"#).await, 0);
+    assert_eq!(count(r#"{"eq":{"path":"/id","value":"1"}}"#).await, 1);
+    assert_eq!(count(r#"{"and":[]}"#).await, 5);
+    store.save_all(&log, &name, vec![save("1", "{}")]).await;
+    assert_eq!(count(r#"{"and":[]}"#).await, 5, "an update adds none");
+}
+
+/// A value that tells stores apart: of any type, and near a border of one.
+fn value(depth: usize) -> String {
+    const SCALARS: [&str; 29] = [
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0.0",
+        "1",
+        "1.0",
+        "-1",
+        "1.5",
+        "0.1",
+        "1e300",
+        "-1e300",
+        "5e-324",
+        "9007199254740993",
+        "9007199254740992",
+        "9223372036854775807",
+        "-9223372036854775807",
+        "9.3e18",
+        "\"\"",
+        "\"a\"",
+        "\"A\"",
+        "\"b\"",
+        "\"é\"",
+        "\"z\"",
+        "\"1\"",
+        "\"ß\"",
+        "\"日本\"",
+        "\"😀\"",
+        "\"a b c\"",
+    ];
+    match random::below(if depth == 0 { 8 } else { 10 }) {
+        8 => {
+            let elements = (0..random::below(3)).map(|_| value(depth - 1)).collect::<Vec<_>>();
+            format!("[{}]", elements.join(","))
+        }
+        9 => object(depth - 1),
+        _ => SCALARS[random::below(SCALARS.len())].to_owned(),
+    }
+}
+
+fn object(depth: usize) -> String {
+    let keys = ["a", "b", "c d", "0"].into_iter().filter(|_| random::below(3) > 0);
+    let members = keys.map(|key| format!("\"{key}\":{}", value(depth)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+fn path() -> &'static str {
+    const PATHS: [&str; 12] = [
+        "/state/a",
+        "/state/b",
+        "/state/c d",
+        "/state/0",
+        "/state/a/0",
+        "/state/b/-1",
+        "/state/a/b",
+        "/id",
+        "/version",
+        "/state",
+        "/metadata/a",
+        "/created_at",
+    ];
+    PATHS[random::below(PATHS.len())]
+}
+
+fn filter(depth: usize) -> String {
+    let leaf = |operator: &str, rest: &str| {
+        format!("{{\"{operator}\":{{\"path\":\"{}\"{rest}}}}}", path())
+    };
+    // A time is compared with times alone.
+    let timeless = |text: String| text.replace("/created_at", "/state/a");
+    match random::below(if depth == 0 { 12 } else { 15 }) {
+        0 => timeless(leaf("eq", &format!(",\"value\":{}", value(1)))),
+        1 => timeless(leaf("ne", &format!(",\"value\":{}", value(1)))),
+        2 => {
+            let than = ["gt", "ge", "lt", "le"][random::below(4)];
+            let operand = ["0", "1", "1.5", "9007199254740993", "\"a\"", "\"é\""][random::below(6)];
+            timeless(leaf(than, &format!(",\"value\":{operand}")))
+        }
+        3 => timeless(leaf("in", &format!(",\"values\":[{},{}]", value(0), value(1)))),
+        4 => leaf("contains", &format!(",\"value\":{}", value(0))),
+        5 => leaf("json_contains", &format!(",\"value\":{}", value(1))),
+        6 => leaf("has_key", ",\"key\":\"a\""),
+        7 => leaf("exists", ""),
+        8 => leaf("prefix", ",\"value\":\"a\",\"ignore_case\":true"),
+        9 => leaf("text_contains", ",\"value\":\"b\""),
+        10 => leaf("matches", ",\"pattern\":\"^[a-z]$\""),
+        11 => leaf("similar", ",\"to\":\"a b\",\"at_least\":0.3"),
+        12 => format!("{{\"not\":{}}}", filter(depth - 1)),
+        13 => format!("{{\"and\":[{},{}]}}", filter(depth - 1), filter(depth - 1)),
+        _ => format!("{{\"or\":[{},{}]}}", filter(depth - 1), filter(depth - 1)),
+    }
+}
+
+fn sort() -> String {
+    let field = |_| {
+        let order = ["asc", "desc"][random::below(2)];
+        if random::below(6) == 0 {
+            return format!(
+                "{{\"similarity\":{{\"path\":\"{}\",\"to\":\"a\"}},\"order\":\"{order}\"}}",
+                path()
+            );
+        }
+        format!("{{\"path\":\"{}\",\"order\":\"{order}\"}}", path())
+    };
+    (0..random::below(4)).map(field).collect::<Vec<_>>().join(",")
+}
+
+/// Every page, forwards and backwards, joins to what the reference finds.
+async fn walk(
+    store: &TestStore,
+    log: &Log,
+    name: &ProjectionName,
+    query: &Query,
+    expected: &Found,
+) {
+    let limit = 1 + random::below(5);
+    let page = async |window| store.find(log, Some(name), query, window).await;
+    let (mut walked, mut key) = (Vec::new(), None);
+    loop {
+        let found = page(Window::After { key: key.clone(), limit }).await;
+        assert_eq!(found.has_previous, !walked.is_empty());
+        walked.extend(found.picked);
+        key = walked.last().map(|picked| picked.key.clone());
+        if !found.has_next {
+            break;
+        }
+    }
+    assert_eq!(walked, expected.picked);
+    let mut key = vec![0xff];
+    let mut back = Vec::new();
+    loop {
+        let found = page(Window::Before { key: key.clone(), limit }).await;
+        assert_eq!(found.has_next, !back.is_empty());
+        back.splice(0..0, found.picked);
+        key = back.first().map_or(key, |picked| picked.key.clone());
+        if !found.has_previous {
+            break;
+        }
+    }
+    assert_eq!(back, expected.picked);
+    let (number, size) = (random::below(4), 1 + random::below(5));
+    let found = page(Window::Offset { offset: number * size, limit: size }).await;
+    let expected: Vec<_> = expected.picked.iter().skip(number * size).take(size).cloned().collect();
+    assert_eq!(found.picked, expected);
+}
+
+/// What a query finds in documents that no store had: the reference.
+fn reference(documents: &[Projection], query: &Query) -> Found {
+    let mut pick = Pick::new(&query.filter, &query.sort, whole());
+    documents.iter().cloned().for_each(|document| pick.look(document));
+    pick.found()
+}
+
+pub(super) async fn random_queries_find_what_the_reference_finds(store: TestStore) {
+    let (log, name) = (store.log().await, name());
+    let saves = (0..60)
+        .map(|n| Save { metadata: Json::stored(&object(1)), ..save(&format!("{n}"), &object(2)) });
+    let documents = store.save_all(&log, &name, saves.collect()).await;
+    for _ in 0..60 {
+        let text = format!("{{\"filter\":{},\"sort\":[{}]}}", filter(2), sort());
+        let asked = query(&text);
+        let expected = reference(&documents, &asked);
+        walk(&store, &log, &name, &asked, &expected).await;
+        let counted = Query { count: true, ..asked };
+        assert_eq!(store.find(&log, Some(&name), &counted, whole()).await, expected, "{text}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Group commit of edits: what queues is one batch, and what is not known is not made up.
+
+use std::{sync::Arc, time::Duration};
+
+use everlog::{
+    engine::{
+        edit::{EditError, Editor},
+        tasks::Tasks,
+    },
+    model::{Change, Edit, EntryId, Guard, Json, Log, ProjectionName, Save, Source},
+    storage::{Storage, StorageError, projections::Stretch},
+    testing::{conformance::TestStore, random},
+};
+use futures_util::future::join_all;
+
+use crate::support::{
+    memory,
+    trouble::{Trouble, Troubled},
+};
+
+/// An editor of a store that can be troubled, a log and a name.
+async fn scene() -> (Arc<Troubled>, Editor, Arc<Log>, ProjectionName) {
+    let store = memory::open().await;
+    let troubled = Troubled::over(store.storage.clone());
+    let store = TestStore { storage: Storage::new(troubled.clone()), ..store };
+    let editor = Editor::new(store.storage.clone(), Tasks::default());
+    (troubled, editor, Arc::new(store.log().await), ProjectionName::stored(random::name(10)))
+}
+
+fn save(id: &str) -> Edit {
+    let id = EntryId::stored(id);
+    let (state, metadata) = (Json::Null, Json::Null);
+    let (source, guard, sequence_number) = (Source::Log, Guard::default(), None);
+    Edit {
+        changes: vec![Change::Save(Save { id, source, state, metadata, sequence_number, guard })],
+    }
+}
+
+#[tokio::test]
+async fn edits_that_queue_while_a_commit_is_under_way_are_one_batch() {
+    let (troubled, editor, log, name) = scene().await;
+    troubled.hold();
+    let ids: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let first = editor.edit(&log, &name, save("first"));
+    let rest = async {
+        troubled.an_append().await;
+        let rest = join_all(ids.iter().map(|id| editor.edit(&log, &name, save(id))));
+        let release = async {
+            troubled.release();
+            troubled.an_append().await;
+            troubled.release();
+        };
+        tokio::join!(rest, release).0
+    };
+    let (first, rest) = tokio::join!(first, rest);
+    assert!(first.is_ok() && rest.iter().all(Result::is_ok), "{rest:?}");
+    assert!(!troubled.had_an_append(), "a hundred edits were one batch");
+}
+
+#[tokio::test]
+async fn an_edit_is_tried_again_until_its_time_is_over() {
+    let (troubled, editor, log, name) = scene().await;
+    let editor = editor.with_patience(Duration::from_millis(50));
+    troubled.set(Trouble::Unavailable);
+    let answer = editor.edit(&log, &name, save("1")).await;
+    assert!(matches!(answer, Err(EditError::Storage(StorageError::Unavailable(_)))), "{answer:?}");
+    troubled.an_append().await;
+    troubled.an_append().await;
+    troubled.set(Trouble::OutcomeUnknown);
+    let answer = editor.edit(&log, &name, save("1")).await;
+    assert!(
+        matches!(answer, Err(EditError::Storage(StorageError::OutcomeUnknown(_)))),
+        "{answer:?}"
+    );
+    troubled.set(Trouble::None);
+    let edited = editor.edit(&log, &name, save("1")).await.expect("it is saved");
+    assert_eq!(edited[0].projection.version, 1, "nothing was written before");
+    let mut view = troubled.inner().projections.projections(&log).await.expect("a view opens");
+    let stretch = Stretch { name: None, after: None, limit: 10 };
+    assert_eq!(view.stretch(&stretch).await.expect("it is read").len(), 1);
+}

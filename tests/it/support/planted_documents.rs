@@ -1,0 +1,101 @@
+//! The projections of a planted store.
+
+use async_trait::async_trait;
+use everlog::{
+    model::{Change, Edit, EntryId, Guard, Json, Log, Projection, ProjectionName, Source},
+    storage::{
+        Listing, StorageError,
+        projections::{EditOutcome, Kept, ProjectionView, Projections, Stretch},
+    },
+};
+
+use super::planted::{Plant, Planted};
+
+#[async_trait]
+impl Projections for Planted {
+    async fn projections(&self, log: &Log) -> Result<Box<dyn ProjectionView>, StorageError> {
+        let view = self.inner.projections(&self.log(log)).await?;
+        Ok(Box::new(PlantedDocuments { view, plant: self.plant }))
+    }
+
+    async fn edit(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        batch: &[Edit],
+    ) -> Result<Vec<EditOutcome>, StorageError> {
+        let mut batch = batch.to_vec();
+        for change in batch.iter_mut().flat_map(|edit| &mut edit.changes) {
+            match (self.plant, change) {
+                (Plant::ForgetsGuards, Change::Save(save)) => save.guard = Guard::default(),
+                (Plant::RoundsIntegers, Change::Save(save)) => save.state = rounded(&save.state),
+                _ => {}
+            }
+        }
+        self.inner.edit(&self.log(log), name, &batch).await
+    }
+
+    async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
+        self.inner.drop_projection(&self.log(log), name).await
+    }
+}
+
+/// As a store would have it that keeps all numbers as floats.
+fn rounded(value: &Json) -> Json {
+    match value {
+        Json::Integer(number) => Json::stored(&format!("{number}.0")),
+        Json::Array(elements) => Json::Array(elements.iter().map(rounded).collect()),
+        Json::Object(members) => {
+            Json::Object(members.iter().map(|(key, value)| (key.clone(), rounded(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+struct PlantedDocuments {
+    view: Box<dyn ProjectionView>,
+    plant: Plant,
+}
+
+#[async_trait]
+impl ProjectionView for PlantedDocuments {
+    async fn kept(
+        &mut self,
+        name: &ProjectionName,
+        ids: &[EntryId],
+    ) -> Result<Vec<Kept>, StorageError> {
+        self.view.kept(name, ids).await
+    }
+
+    async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
+        let mut found = self.view.stretch(stretch).await?;
+        match self.plant {
+            Plant::SkipsDocuments if found.len() > 2 => drop(found.remove(1)),
+            Plant::OrdersByLocale => {
+                found.sort_by_key(|document| document.id.as_str().to_lowercase());
+            }
+            _ => {}
+        }
+        Ok(found)
+    }
+
+    async fn of_source(
+        &mut self,
+        name: &ProjectionName,
+        source: &Source,
+        limit: usize,
+    ) -> Result<Vec<Projection>, StorageError> {
+        self.view.of_source(name, source, limit).await
+    }
+
+    async fn names(
+        &mut self,
+        listing: &Listing,
+    ) -> Result<Vec<(ProjectionName, i64)>, StorageError> {
+        self.view.names(listing).await
+    }
+
+    async fn close(self: Box<Self>) {
+        self.view.close().await;
+    }
+}
