@@ -87,6 +87,9 @@ pub struct ServeSettings {
     /// Most events that one filtered page examines
     #[arg(long, env = "EVERLOG_PAGE_EXAMINED_MAX", default_value_t = Limits::default().page_examined, value_name = "N", value_parser = bounded(1, 100_000_000))]
     pub page_examined_max: usize,
+    /// Most documents that one query examines
+    #[arg(long, env = "EVERLOG_QUERY_EXAMINED_MAX", default_value_t = Limits::default().query_examined, value_name = "N", value_parser = bounded(1, 1_000_000_000))]
+    pub query_examined_max: usize,
     /// Most connections at once; one more waits until one ends
     #[arg(long, env = "EVERLOG_CONNECTIONS_MAX", default_value_t = Limits::default().connections, value_name = "N", value_parser = bounded(1, 1_000_000))]
     pub connections_max: usize,
@@ -117,6 +120,7 @@ impl ServeSettings {
             page_events: self.page_events_max,
             page_bytes: self.page_bytes_max,
             page_examined: self.page_examined_max,
+            query_examined: self.query_examined_max,
             connections: self.connections_max,
         }
     }

@@ -83,9 +83,9 @@ pub(super) struct EntryPlace {
     /// The cursor for `page.before`, which gives the page before; null at the beginning.
     #[schema(required)]
     pub previous: Option<String>,
-    /// Whether something comes after this page.
+    /// Whether something comes after this page. Of one asked for with `before` it is true: something did.
     pub has_next: bool,
-    /// Whether something comes before this page.
+    /// Whether something comes before this page. Of one asked for with `after` it is true: something did.
     pub has_previous: bool,
 }
 

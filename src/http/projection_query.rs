@@ -340,7 +340,8 @@ impl Search<'_> {
 
     async fn find(&self, query: &Query, window: Window) -> Result<Found, Problem> {
         let mut view = self.app.storage.projections.projections(&self.log).await?;
-        let found = find(view.as_mut(), self.name.as_ref(), query, window).await;
+        let most = self.app.limits.query_examined;
+        let found = find(view.as_mut(), self.name.as_ref(), query, window, most).await;
         view.close().await;
         Ok(found?)
     }

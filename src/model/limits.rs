@@ -15,6 +15,8 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Events that one filtered page may examine.
     pub page_examined: usize,
+    /// Documents that one query may examine.
+    pub query_examined: usize,
     /// Connections that are open at once; one more waits until one ends.
     pub connections: usize,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             page_events: 1_000,
             page_bytes: 8 << 20,
             page_examined: 100_000,
+            query_examined: 1_000_000,
             connections: 20_000,
         }
     }

@@ -6,7 +6,7 @@ use super::{
     ast::{By, Filter, Sort},
     order,
 };
-use crate::model::Projection;
+use crate::model::{Direction, Projection};
 
 /// Which of those that match, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub enum Window {
     Before { key: Vec<u8>, limit: usize },
     /// So many after so many.
     Offset { offset: usize, limit: usize },
+}
+
+impl Window {
+    /// As many documents as tell whether there are more.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::After { limit, .. } | Self::Before { limit, .. } => limit + 1,
+            Self::Offset { offset, limit } => offset + limit + 1,
+        }
+    }
 }
 
 /// A document of a page, with its key, and its score if it was sorted by one.
@@ -31,7 +42,9 @@ pub struct Picked {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Found {
     pub picked: Vec<Picked>,
+    /// Something comes after the page; of a page before a key: what the key was of.
     pub has_next: bool,
+    /// Something comes before the page; of a page after a key: what the key was of.
     pub has_previous: bool,
     /// All that match.
     pub count: u64,
@@ -44,15 +57,13 @@ pub struct Pick<'a> {
     sort: &'a [Sort],
     window: Window,
     held: BTreeMap<Vec<u8>, Projection>,
-    /// Whether one that matches lies on the other side of the window's key.
-    beyond: bool,
     count: u64,
 }
 
 impl<'a> Pick<'a> {
     #[must_use]
     pub fn new(filter: &'a Filter, sort: &'a [Sort], window: Window) -> Self {
-        Self { filter, sort, window, held: BTreeMap::new(), beyond: false, count: 0 }
+        Self { filter, sort, window, held: BTreeMap::new(), count: 0 }
     }
 
     /// Looks at a document.
@@ -62,54 +73,47 @@ impl<'a> Pick<'a> {
         }
         self.count += 1;
         let key = order::key(self.sort, &document);
-        let (inside, most) = match &self.window {
-            Window::After { key: after, limit } => {
-                (after.as_ref().is_none_or(|after| key > *after), limit + 1)
-            }
-            Window::Before { key: before, limit } => (key < *before, limit + 1),
-            Window::Offset { offset, limit } => (true, offset + limit + 1),
+        let inside = match &self.window {
+            Window::After { key: after, .. } => after.as_ref().is_none_or(|after| key > *after),
+            Window::Before { key: before, .. } => key < *before,
+            Window::Offset { .. } => true,
         };
         if inside {
             self.held.insert(key, document);
-            if self.held.len() > most {
+            if self.held.len() > self.window.size() {
                 match self.window {
                     Window::Before { .. } => self.held.pop_first(),
                     Window::After { .. } | Window::Offset { .. } => self.held.pop_last(),
                 };
             }
-        } else {
-            self.beyond = true;
         }
     }
 
     /// Whether no later document can change the page, if they come in its order.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        match &self.window {
-            Window::After { limit, .. } => self.held.len() > *limit,
-            Window::Before { .. } => self.beyond,
-            Window::Offset { offset, limit } => self.held.len() > offset + limit,
-        }
+    pub fn is_full(&self, direction: Direction) -> bool {
+        let backwards = matches!(self.window, Window::Before { .. });
+        backwards == (direction == Direction::Backwards) && self.held.len() >= self.window.size()
     }
 
     /// The page of all that was looked at.
     #[must_use]
     pub fn found(self) -> Found {
-        let Self { sort, window, mut held, beyond, count, .. } = self;
+        let Self { sort, window, mut held, count, .. } = self;
         let (has_next, has_previous) = match window {
-            Window::After { limit, .. } => {
+            Window::After { key, limit } => {
                 let more = held.len() > limit;
                 if more {
                     held.pop_last();
                 }
-                (more, beyond)
+                (more, key.is_some())
             }
             Window::Before { limit, .. } => {
                 let more = held.len() > limit;
                 if more {
                     held.pop_first();
                 }
-                (beyond, more)
+                (true, more)
             }
             Window::Offset { offset, limit } => {
                 let more = held.len() > offset + limit;

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use super::{Listing, StorageError};
 use crate::{
     model::{
-        Change, Edit, EntryId, Json, Log, Projection, ProjectionName, Save, Source, Timestamp,
-        projection::Broken,
+        Change, Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Save, Source,
+        Timestamp, projection::Broken,
     },
     query::{
         Query,
@@ -44,8 +44,9 @@ pub struct Last {
 pub struct Stretch {
     /// None: all names.
     pub name: Option<ProjectionName>,
-    /// Exclusive.
-    pub after: Option<(ProjectionName, EntryId)>,
+    /// Exclusive. Backwards it must be there.
+    pub from: Option<(ProjectionName, EntryId)>,
+    pub direction: Direction,
     pub limit: usize,
 }
 
@@ -227,6 +228,16 @@ impl Desk<'_> {
     }
 }
 
+/// Why a query found nothing out.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// It would have to examine more documents than it may.
+    #[error("the query would examine more than {0} documents")]
+    TooBroad(usize),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// Documents that are read at once.
 const STRETCH_DOCUMENTS: usize = 1_000;
 
@@ -236,19 +247,41 @@ pub async fn find(
     name: Option<&ProjectionName>,
     query: &Query,
     window: Window,
-) -> Result<Found, StorageError> {
-    // In the order of names and ids the page is at its end before all are read.
+    examined_max: usize,
+) -> Result<Found, FindError> {
+    // In the order of names and ids a page begins at its cursor, and ends before all are read.
     let in_order = query.sort.is_empty() && !query.count;
+    let (from, direction) = match &window {
+        Window::After { key: Some(key), .. } if in_order => (place(key), Direction::Forwards),
+        Window::Before { key, .. } if in_order => match place(key) {
+            Some(place) => (Some(place), Direction::Backwards),
+            None => (None, Direction::Forwards),
+        },
+        _ => (None, Direction::Forwards),
+    };
+    let mut limit = if in_order { window.size().min(STRETCH_DOCUMENTS) } else { STRETCH_DOCUMENTS };
     let mut pick = Pick::new(&query.filter, &query.sort, window);
-    let mut after = None;
+    let (mut from, mut examined) = (from, 0);
     loop {
-        let stretch = Stretch { name: name.cloned(), after, limit: STRETCH_DOCUMENTS };
+        let stretch = Stretch { name: name.cloned(), from, direction, limit };
+        limit = (limit * 2).min(STRETCH_DOCUMENTS);
         let documents = view.stretch(&stretch).await?;
         let at_end = documents.len() < stretch.limit;
-        after = documents.last().map(|last| (last.name.clone(), last.id.clone()));
+        examined += documents.len();
+        from = documents.last().map(|last| (last.name.clone(), last.id.clone()));
         documents.into_iter().for_each(|document| pick.look(document));
-        if at_end || (in_order && pick.is_full()) {
+        if at_end || (in_order && pick.is_full(direction)) {
             return Ok(pick.found());
         }
+        if examined >= examined_max {
+            return Err(FindError::TooBroad(examined_max));
+        }
     }
+}
+
+/// The name and the id of a key that has nothing before them.
+fn place(key: &[u8]) -> Option<(ProjectionName, EntryId)> {
+    let mut texts = key.split(|byte| *byte == 0).map(std::str::from_utf8);
+    let (name, id) = (texts.next()?.ok()?, texts.next()?.ok()?);
+    Some((ProjectionName::stored(name), EntryId::stored(id)))
 }

@@ -19,7 +19,7 @@ pub use self::{
 use crate::{
     engine::publish::PublishError,
     model::Cursor,
-    storage::{Cause, PutLogError, Refusal, StorageError, scan::ScanError},
+    storage::{Cause, PutLogError, Refusal, StorageError, projections::FindError, scan::ScanError},
 };
 
 /// A failure on its way to a client.
@@ -139,6 +139,21 @@ impl From<StorageError> for Problem {
                 let detail = "The server's log tells more, under the id in `instance`.";
                 Self::caused(Kind::Internal, detail, cause)
             }
+        }
+    }
+}
+
+impl From<FindError> for Problem {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::TooBroad(most) => {
+                let detail = format!("The query would examine more than {most} entries.");
+                let mut problem = Self::new(Kind::QueryTooBroad, detail);
+                problem.body.limit = Some("query_examined".to_owned());
+                problem.body.maximum = i64::try_from(most).ok();
+                problem
+            }
+            FindError::Storage(error) => error.into(),
         }
     }
 }

@@ -105,11 +105,11 @@ pub struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<Fault>,
-    /// `too-large`: the name of the limit.
+    /// `too-large`, `query-too-broad`: the name of the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub limit: Option<String>,
-    /// `too-large`: the limit.
+    /// `too-large`, `query-too-broad`: the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, maximum = 9_007_199_254_740_991_i64)]
     pub maximum: Option<i64>,

@@ -30,6 +30,7 @@ pub enum Kind {
     InvalidRequest,
     CursorRequired,
     ConditionTooBroad,
+    QueryTooBroad,
     IdempotencyKeyReused,
     ConditionRequired,
     Internal,
@@ -59,7 +60,7 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::MalformedRequest,
         Self::HostNotAllowed,
         Self::RouteNotFound,
@@ -83,6 +84,7 @@ impl Kind {
         Self::InvalidRequest,
         Self::CursorRequired,
         Self::ConditionTooBroad,
+        Self::QueryTooBroad,
         Self::IdempotencyKeyReused,
         Self::ConditionRequired,
         Self::Internal,
@@ -247,6 +249,13 @@ impl Kind {
                 "A condition would have to examine too many events",
                 "`no_event_matching` examines at most 10,000 events. Name the sequence number up to \
                  which you have read in `after`, or a smaller `source`.",
+            ),
+            Self::QueryTooBroad => row(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "query-too-broad",
+                "A query would have to examine too many entries",
+                "`maximum` is how many entries one query examines at most. Ask one projection instead of \
+                 all, or go through the entries in the order of their ids, without a sort.",
             ),
             Self::IdempotencyKeyReused => row(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{MemoryStore, lock};
 use crate::{
-    model::{Edit, EntryId, Log, Projection, ProjectionName, Source},
+    model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source},
     storage::{
         Listing, StorageError,
         projections::{
@@ -39,7 +39,7 @@ impl Documents {
         Self { drawer: lock(drawer).clone(), staged: Vec::new() }
     }
 
-    fn live(&self) -> impl Iterator<Item = &Projection> {
+    fn live(&self) -> impl DoubleEndedIterator<Item = &Projection> {
         let live = self.drawer.documents.values().filter(|kept| !kept.deleted);
         live.map(|kept| &kept.projection)
     }
@@ -58,12 +58,22 @@ impl ProjectionView for Documents {
     }
 
     async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
-        let after = stretch.after.as_ref();
-        let later = |document: &&Projection| {
-            stretch.name.as_ref().is_none_or(|name| document.name == *name)
-                && after.is_none_or(|(name, id)| (&document.name, &document.id) > (name, id))
-        };
-        Ok(self.live().filter(later).take(stretch.limit).cloned().collect())
+        let from = stretch.from.as_ref();
+        let forwards = stretch.direction == Direction::Forwards;
+        let beyond =
+            |document: &&Projection| {
+                let place = (&document.name, &document.id);
+                stretch.name.as_ref().is_none_or(|name| document.name == *name)
+                    && from.is_none_or(|(name, id)| {
+                        if forwards { place > (name, id) } else { place < (name, id) }
+                    })
+            };
+        let found = self.live().filter(beyond);
+        Ok(if forwards {
+            found.take(stretch.limit).cloned().collect()
+        } else {
+            found.rev().take(stretch.limit).cloned().collect()
+        })
     }
 
     async fn of_source(

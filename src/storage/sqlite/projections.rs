@@ -8,7 +8,7 @@ use super::{
     error::{of_commit, of_query},
 };
 use crate::{
-    model::{Edit, EntryId, Log, Projection, ProjectionName, Source, Timestamp},
+    model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source, Timestamp},
     storage::{
         Listing, StorageError,
         projections::{
@@ -76,19 +76,24 @@ impl ProjectionView for Documents {
     }
 
     async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
-        let (after_name, after_id) = match &stretch.after {
+        let (from_name, from_id) = match &stretch.from {
             Some((name, id)) => (name.as_str(), id.as_str()),
             None => ("", ""),
         };
-        let query = match &stretch.name {
-            Some(name) => sqlx::query(include_str!("sql/projections_of_name.sql"))
-                .bind(self.log)
-                .bind(name.as_str()),
-            None => sqlx::query(include_str!("sql/projections_of_log.sql"))
-                .bind(self.log)
-                .bind(after_name),
+        let (sql, name) = match (&stretch.name, stretch.direction) {
+            (Some(name), Direction::Forwards) => {
+                (include_str!("sql/projections_of_name.sql"), name.as_str())
+            }
+            (Some(name), Direction::Backwards) => {
+                (include_str!("sql/projections_of_name_backwards.sql"), name.as_str())
+            }
+            (None, Direction::Forwards) => (include_str!("sql/projections_of_log.sql"), from_name),
+            (None, Direction::Backwards) => {
+                (include_str!("sql/projections_of_log_backwards.sql"), from_name)
+            }
         };
-        self.all(query.bind(after_id).bind(limit(stretch.limit))).await.map(documents)
+        let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
+        self.all(query.bind(limit(stretch.limit))).await.map(documents)
     }
 
     async fn of_source(

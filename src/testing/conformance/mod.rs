@@ -10,6 +10,7 @@
 //! Invariant: no case asks what a store supports, and none is skipped. Each case stands in
 //! [`list`](crate::conformance_cases); one that does not is dead code, which the build refuses.
 
+mod agreement;
 mod conditions;
 mod content;
 mod cursors;
@@ -33,7 +34,10 @@ mod tags;
 mod unique;
 mod writes;
 
-pub use self::store::{Backdoor, TestStore, fresh};
+pub use self::{
+    agreement::agree,
+    store::{Backdoor, TestStore, fresh},
+};
 
 /// A case of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,30 +1,31 @@
 //! Queries of projections: on each store they find what the reference does.
 
 use super::{
+    agreement::agree,
     saving::{name, save},
     store::TestStore,
 };
 use crate::{
-    model::{Json, Log, Projection, ProjectionName, Save, Source},
+    model::{Json, Log, ProjectionName, Save, Source},
     query::{
         Query, parse,
-        pick::{Found, Pick, Window},
+        pick::{Found, Window},
     },
     storage::projections::find,
     testing::random,
 };
 
-fn query(text: &str) -> Query {
+pub(super) fn query(text: &str) -> Query {
     parse(&Json::stored(text)).expect("a test states a query")
 }
 
 /// All of it, in one page.
-fn whole() -> Window {
+pub(super) fn whole() -> Window {
     Window::After { key: None, limit: 100_000 }
 }
 
 impl TestStore {
-    async fn find(
+    pub(super) async fn find(
         &self,
         log: &Log,
         name: Option<&ProjectionName>,
@@ -32,7 +33,7 @@ impl TestStore {
         window: Window,
     ) -> Found {
         let mut view = self.storage.projections.projections(log).await.expect("a view opens");
-        let found = find(view.as_mut(), name, query, window).await;
+        let found = find(view.as_mut(), name, query, window, usize::MAX).await;
         view.close().await;
         found.expect("they are found")
     }
@@ -164,173 +165,6 @@ pub(super) async fn counts_are_of_all_that_match(store: TestStore) {
     assert_eq!(count(r#"{"and":[]}"#).await, 5, "an update adds none");
 }
 
-/// A value that tells stores apart: of any type, and near a border of one.
-fn value(depth: usize) -> String {
-    const SCALARS: [&str; 29] = [
-        "null",
-        "true",
-        "false",
-        "0",
-        "-0.0",
-        "1",
-        "1.0",
-        "-1",
-        "1.5",
-        "0.1",
-        "1e300",
-        "-1e300",
-        "5e-324",
-        "9007199254740993",
-        "9007199254740992",
-        "9223372036854775807",
-        "-9223372036854775807",
-        "9.3e18",
-        "\"\"",
-        "\"a\"",
-        "\"A\"",
-        "\"b\"",
-        "\"é\"",
-        "\"z\"",
-        "\"1\"",
-        "\"ß\"",
-        "\"日本\"",
-        "\"😀\"",
-        "\"a b c\"",
-    ];
-    match random::below(if depth == 0 { 8 } else { 10 }) {
-        8 => {
-            let elements = (0..random::below(3)).map(|_| value(depth - 1)).collect::<Vec<_>>();
-            format!("[{}]", elements.join(","))
-        }
-        9 => object(depth - 1),
-        _ => SCALARS[random::below(SCALARS.len())].to_owned(),
-    }
-}
-
-fn object(depth: usize) -> String {
-    let keys = ["a", "b", "c d", "0"].into_iter().filter(|_| random::below(3) > 0);
-    let members = keys.map(|key| format!("\"{key}\":{}", value(depth)));
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-}
-
-fn path() -> &'static str {
-    const PATHS: [&str; 12] = [
-        "/state/a",
-        "/state/b",
-        "/state/c d",
-        "/state/0",
-        "/state/a/0",
-        "/state/b/-1",
-        "/state/a/b",
-        "/id",
-        "/version",
-        "/state",
-        "/metadata/a",
-        "/created_at",
-    ];
-    PATHS[random::below(PATHS.len())]
-}
-
-fn filter(depth: usize) -> String {
-    let leaf = |operator: &str, rest: &str| {
-        format!("{{\"{operator}\":{{\"path\":\"{}\"{rest}}}}}", path())
-    };
-    // A time is compared with times alone.
-    let timeless = |text: String| text.replace("/created_at", "/state/a");
-    match random::below(if depth == 0 { 12 } else { 15 }) {
-        0 => timeless(leaf("eq", &format!(",\"value\":{}", value(1)))),
-        1 => timeless(leaf("ne", &format!(",\"value\":{}", value(1)))),
-        2 => {
-            let than = ["gt", "ge", "lt", "le"][random::below(4)];
-            let operand = ["0", "1", "1.5", "9007199254740993", "\"a\"", "\"é\""][random::below(6)];
-            timeless(leaf(than, &format!(",\"value\":{operand}")))
-        }
-        3 => timeless(leaf("in", &format!(",\"values\":[{},{}]", value(0), value(1)))),
-        4 => leaf("contains", &format!(",\"value\":{}", value(0))),
-        5 => leaf("json_contains", &format!(",\"value\":{}", value(1))),
-        6 => leaf("has_key", ",\"key\":\"a\""),
-        7 => leaf("exists", ""),
-        8 => leaf("prefix", ",\"value\":\"a\",\"ignore_case\":true"),
-        9 => leaf("text_contains", ",\"value\":\"b\""),
-        10 => leaf("matches", ",\"pattern\":\"^[a-z]$\""),
-        11 => leaf("similar", ",\"to\":\"a b\",\"at_least\":0.3"),
-        12 => format!("{{\"not\":{}}}", filter(depth - 1)),
-        13 => format!("{{\"and\":[{},{}]}}", filter(depth - 1), filter(depth - 1)),
-        _ => format!("{{\"or\":[{},{}]}}", filter(depth - 1), filter(depth - 1)),
-    }
-}
-
-fn sort() -> String {
-    let field = |_| {
-        let order = ["asc", "desc"][random::below(2)];
-        if random::below(6) == 0 {
-            return format!(
-                "{{\"similarity\":{{\"path\":\"{}\",\"to\":\"a\"}},\"order\":\"{order}\"}}",
-                path()
-            );
-        }
-        format!("{{\"path\":\"{}\",\"order\":\"{order}\"}}", path())
-    };
-    (0..random::below(4)).map(field).collect::<Vec<_>>().join(",")
-}
-
-/// Every page, forwards and backwards, joins to what the reference finds.
-async fn walk(
-    store: &TestStore,
-    log: &Log,
-    name: &ProjectionName,
-    query: &Query,
-    expected: &Found,
-) {
-    let limit = 1 + random::below(5);
-    let page = async |window| store.find(log, Some(name), query, window).await;
-    let (mut walked, mut key) = (Vec::new(), None);
-    loop {
-        let found = page(Window::After { key: key.clone(), limit }).await;
-        assert_eq!(found.has_previous, !walked.is_empty());
-        walked.extend(found.picked);
-        key = walked.last().map(|picked| picked.key.clone());
-        if !found.has_next {
-            break;
-        }
-    }
-    assert_eq!(walked, expected.picked);
-    let mut key = vec![0xff];
-    let mut back = Vec::new();
-    loop {
-        let found = page(Window::Before { key: key.clone(), limit }).await;
-        assert_eq!(found.has_next, !back.is_empty());
-        back.splice(0..0, found.picked);
-        key = back.first().map_or(key, |picked| picked.key.clone());
-        if !found.has_previous {
-            break;
-        }
-    }
-    assert_eq!(back, expected.picked);
-    let (number, size) = (random::below(4), 1 + random::below(5));
-    let found = page(Window::Offset { offset: number * size, limit: size }).await;
-    let expected: Vec<_> = expected.picked.iter().skip(number * size).take(size).cloned().collect();
-    assert_eq!(found.picked, expected);
-}
-
-/// What a query finds in documents that no store had: the reference.
-fn reference(documents: &[Projection], query: &Query) -> Found {
-    let mut pick = Pick::new(&query.filter, &query.sort, whole());
-    documents.iter().cloned().for_each(|document| pick.look(document));
-    pick.found()
-}
-
 pub(super) async fn random_queries_find_what_the_reference_finds(store: TestStore) {
-    let (log, name) = (store.log().await, name());
-    let saves = (0..60)
-        .map(|n| Save { metadata: Json::stored(&object(1)), ..save(&format!("{n}"), &object(2)) });
-    let documents = store.save_all(&log, &name, saves.collect()).await;
-    for _ in 0..60 {
-        let text = format!("{{\"filter\":{},\"sort\":[{}]}}", filter(2), sort());
-        let asked = query(&text);
-        let expected = reference(&documents, &asked);
-        walk(&store, &log, &name, &asked, &expected).await;
-        let counted = Query { count: true, ..asked };
-        assert_eq!(store.find(&log, Some(&name), &counted, whole()).await, expected, "{text}");
-    }
+    agree(&store, 1_000).await;
 }

@@ -5,8 +5,8 @@ use tokio::task::JoinSet;
 use super::store::TestStore;
 use crate::{
     model::{
-        Change, Edit, EntryId, Guard, Json, Log, Projection, ProjectionName, Save, Source,
-        condition::Tags, projection::Broken,
+        Change, Direction, Edit, EntryId, Guard, Json, Log, Projection, ProjectionName, Save,
+        Source, condition::Tags, projection::Broken,
     },
     storage::{
         Listing,
@@ -85,7 +85,12 @@ impl TestStore {
         name: Option<&ProjectionName>,
     ) -> Vec<Projection> {
         let mut view = self.storage.projections.projections(log).await.expect("a view opens");
-        let stretch = Stretch { name: name.cloned(), after: None, limit: 100_000 };
+        let stretch = Stretch {
+            name: name.cloned(),
+            from: None,
+            direction: Direction::Forwards,
+            limit: 100_000,
+        };
         let documents = view.stretch(&stretch).await.expect("they are read");
         view.close().await;
         documents

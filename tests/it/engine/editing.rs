@@ -7,7 +7,7 @@ use everlog::{
         edit::{EditError, Editor},
         tasks::Tasks,
     },
-    model::{Change, Edit, EntryId, Guard, Json, Log, ProjectionName, Save, Source},
+    model::{Change, Direction, Edit, EntryId, Guard, Json, Log, ProjectionName, Save, Source},
     storage::{Storage, StorageError, projections::Stretch},
     testing::{conformance::TestStore, random},
 };
@@ -76,6 +76,6 @@ async fn an_edit_is_tried_again_until_its_time_is_over() {
     let edited = editor.edit(&log, &name, save("1")).await.expect("it is saved");
     assert_eq!(edited[0].projection.version, 1, "nothing was written before");
     let mut view = troubled.inner().projections.projections(&log).await.expect("a view opens");
-    let stretch = Stretch { name: None, after: None, limit: 10 };
+    let stretch = Stretch { name: None, from: None, direction: Direction::Forwards, limit: 10 };
     assert_eq!(view.stretch(&stretch).await.expect("it is read").len(), 1);
 }

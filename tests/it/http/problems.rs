@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 async fn troubled() -> (Server, Arc<Troubled>) {
-    let setup = Setup::memory();
+    let setup = Setup::memory().limits(|limits| limits.query_examined = 1_000);
     let troubled = Troubled::over(setup.storage.clone());
     let server = Setup { storage: Storage::new(troubled.clone()), ..setup }.start().await;
     server.fill(JOE, 2).await;
@@ -104,6 +104,14 @@ async fn write(server: &Server, store: &Troubled, kind: Kind) -> Option<Answer> 
             let body = json!({"entries": [entry("1"), entry("2")]});
             server.post(&format!("{TOTALS}/entries"), &body).await.expect(200);
             server.get(&format!("{TOTALS}/entries?category=c")).await
+        }
+        Kind::QueryTooBroad => {
+            let entry =
+                |id: usize| json!({"id": id.to_string(), "source": {"log": true}, "state": id});
+            let body = json!({"entries": (0..2_000).map(entry).collect::<Vec<_>>()});
+            server.post(&format!("{TOTALS}/entries"), &body).await.expect(200);
+            let sorted = json!({"sort": [{"path": "/state"}]});
+            server.post(&format!("{TOTALS}/search"), &sorted).await
         }
         Kind::EntryConditionFailed => {
             let put = server.request(Method::PUT, &format!("{TOTALS}/entries/1"));

@@ -1,5 +1,6 @@
 //! The three stores: the conformance suite on each, and what only one of them has.
 
+mod agreement;
 mod outages;
 mod plants;
 mod postgres_server;

@@ -55,6 +55,10 @@ plants! {
         SkipsDocuments fails queries::random_queries_find_what_the_reference_finds;
     a_store_that_orders_by_a_locale_is_noticed:
         OrdersByLocale fails saving::many_documents_are_in_the_order_of_their_ids;
+    random_queries_notice_an_order_by_a_locale:
+        OrdersByLocale fails queries::random_queries_find_what_the_reference_finds;
+    random_queries_notice_rounded_numbers:
+        RoundsIntegers fails queries::random_queries_find_what_the_reference_finds;
     a_store_that_mixes_the_documents_of_logs_is_noticed:
         MixesLogs fails saving::names_and_logs_keep_apart_what_has_the_same_id;
     a_store_that_rounds_the_numbers_of_documents_is_noticed:

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use everlog::{
-    model::{Change, Edit, EntryId, Guard, Json, Log, Projection, ProjectionName, Source},
+    model::{
+        Change, Direction, Edit, EntryId, Guard, Json, Log, Projection, ProjectionName, Source,
+    },
     storage::{
         Listing, StorageError,
         projections::{EditOutcome, Kept, ProjectionView, Projections, Stretch},
@@ -57,6 +59,36 @@ struct PlantedDocuments {
     plant: Plant,
 }
 
+impl PlantedDocuments {
+    /// The stretch in an order that knows one case alone.
+    async fn by_locale(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
+        let all = Stretch {
+            from: None,
+            direction: Direction::Forwards,
+            limit: usize::MAX,
+            ..stretch.clone()
+        };
+        let mut found = self.view.stretch(&all).await?;
+        let order = |name: &ProjectionName, id: &EntryId| {
+            (name.clone(), id.as_str().to_lowercase(), id.clone())
+        };
+        found.sort_by_key(|document| order(&document.name, &document.id));
+        let forwards = stretch.direction == Direction::Forwards;
+        if !forwards {
+            found.reverse();
+        }
+        if let Some((name, id)) = &stretch.from {
+            let from = order(name, id);
+            found.retain(|document| {
+                let place = order(&document.name, &document.id);
+                if forwards { place > from } else { place < from }
+            });
+        }
+        found.truncate(stretch.limit);
+        Ok(found)
+    }
+}
+
 #[async_trait]
 impl ProjectionView for PlantedDocuments {
     async fn kept(
@@ -68,13 +100,12 @@ impl ProjectionView for PlantedDocuments {
     }
 
     async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
+        if self.plant == Plant::OrdersByLocale {
+            return self.by_locale(stretch).await;
+        }
         let mut found = self.view.stretch(stretch).await?;
-        match self.plant {
-            Plant::SkipsDocuments if found.len() > 2 => drop(found.remove(1)),
-            Plant::OrdersByLocale => {
-                found.sort_by_key(|document| document.id.as_str().to_lowercase());
-            }
-            _ => {}
+        if self.plant == Plant::SkipsDocuments && found.len() > 2 {
+            found.remove(1);
         }
         Ok(found)
     }

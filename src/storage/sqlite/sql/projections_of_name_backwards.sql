@@ -1,0 +1,7 @@
+-- The documents of a name, by id, backwards.
+-- ?1 log, ?2 name, ?3 before id, ?4 limit
+SELECT name, id, category, stream, state, metadata, version, sequence_number, created_at, updated_at, change, deleted
+FROM projection
+WHERE log_id = ?1 AND name = ?2 AND id < ?3 AND NOT deleted
+ORDER BY id DESC
+LIMIT ?4
