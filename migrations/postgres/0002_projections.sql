@@ -31,4 +31,4 @@ CREATE TABLE projection (
 );
 
 CREATE UNIQUE INDEX projection_change ON projection (log_id, name, change);
-CREATE INDEX projection_source ON projection (log_id, name, category, stream);
+CREATE INDEX projection_source ON projection (log_id, name, category, stream, id);

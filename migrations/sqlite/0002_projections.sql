@@ -30,4 +30,4 @@ CREATE TABLE projection (
 ) STRICT;
 
 CREATE UNIQUE INDEX projection_change ON projection (log_id, name, change);
-CREATE INDEX projection_source ON projection (log_id, name, category, stream);
+CREATE INDEX projection_source ON projection (log_id, name, category, stream, id);
