@@ -297,7 +297,7 @@ fn in_time(requests: Vec<Request>, trouble: Option<&StorageError>) -> Vec<Reques
 }
 
 /// A panic of the store is an error of the batch, and not the end of the committer.
-async fn guarded<T, E: From<StorageError>>(
+pub(super) async fn guarded<T, E: From<StorageError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let done = AssertUnwindSafe(work).catch_unwind().await;

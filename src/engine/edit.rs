@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::tasks::Tasks;
+use super::{commit::guarded, tasks::Tasks};
 use crate::{
     model::{Edit, Log, ProjectionName},
     storage::{
@@ -143,9 +143,13 @@ impl Committer {
             let mut parts = batches(arrived.drain(..));
             parts.reverse();
             let mut backoff = BACKOFF_FIRST;
-            while let Some(mut part) = parts.pop() {
+            while let Some(part) = parts.pop() {
+                let mut part = in_time(part);
+                if part.is_empty() {
+                    continue;
+                }
                 let edits: Vec<Edit> = part.iter().map(|request| request.edit.clone()).collect();
-                match self.storage.projections.edit(&self.log, &self.name, &edits).await {
+                match guarded(self.storage.projections.edit(&self.log, &self.name, &edits)).await {
                     Ok(outcomes) => {
                         backoff = BACKOFF_FIRST;
                         part.into_iter()
@@ -156,16 +160,10 @@ impl Committer {
                         parts.push(part.split_off(part.len() / 2));
                         parts.push(part);
                     }
-                    Err(error @ StorageError::Unavailable(_)) => {
-                        let now = Instant::now();
-                        let (late, live): (Vec<_>, Vec<_>) =
-                            part.into_iter().partition(|request| request.deadline <= now);
-                        late.into_iter().for_each(|request| request.answer(Err(error.shared())));
-                        if !live.is_empty() {
-                            parts.push(live);
-                            tokio::time::sleep(backoff).await;
-                            backoff = (backoff * 2).min(BACKOFF_MAX);
-                        }
+                    Err(StorageError::Unavailable(_)) => {
+                        parts.push(part);
+                        tokio::time::sleep(backoff).await;
+                        backoff = (backoff * 2).min(BACKOFF_MAX);
                     }
                     Err(error) => {
                         part.into_iter().for_each(|request| request.answer(Err(error.shared())));
@@ -183,6 +181,15 @@ impl Committer {
         }
         queue.is_empty()
     }
+}
+
+/// Those whose time is not over. Nothing was written of the others.
+fn in_time(requests: Vec<Request>) -> Vec<Request> {
+    let now = Instant::now();
+    let (live, late): (Vec<_>, Vec<_>) = requests.into_iter().partition(|r| r.deadline > now);
+    let no_turn = || StorageError::Unavailable("no turn in time".into());
+    late.into_iter().for_each(|request| request.answer(Err(no_turn())));
+    live
 }
 
 /// Requests in their order, as many together as make a batch.

@@ -9,10 +9,12 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::{
     body::JsonBody,
+    caching::{self, Lifetime},
     error::{Fault, Kind, Problem},
     extract::{InLog, InProjection, MediaType, negotiate},
     logs::json_answer,
@@ -25,7 +27,7 @@ use super::{
 use crate::{
     model::{
         CategoryName, Json, Log, NameFault, Projection, ProjectionName, Source, StreamKey,
-        limits::JSON_DEPTH_MAX,
+        limits::{JSON_DEPTH_MAX, QUERY_BYTES_MAX},
     },
     query::{
         self, Paging, Query,
@@ -33,7 +35,7 @@ use crate::{
         pick::{Found, Window},
         select::selected,
     },
-    storage::projections::find,
+    storage::projections::{Reach, find},
 };
 
 /// A query: filter, then sort, then page.
@@ -309,16 +311,19 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The answer to a query.
-    async fn answer(&self, query: &Query) -> Result<Response, Problem> {
-        let found = self.find(query, self.window(query)?).await?;
+    /// The page of a query.
+    async fn page(&self, query: &Query) -> Result<String, Problem> {
+        let window = self.window(query)?;
+        let (last, first) = window.turned();
+        let found = self.find(query, window).await?;
         let scope = self.scope(query);
-        let cursor = |picked: Option<&query::pick::Picked>, there: bool| {
-            picked.filter(|_| there).map(|picked| scope.cursor(&picked.key))
-        };
+        // From an empty page the way back is that of the cursor that led to it.
+        let last = found.picked.last().map(|picked| picked.key.clone()).or(last);
+        let first = found.picked.first().map(|picked| picked.key.clone()).or(first);
+        let cursor = |key: Option<Vec<u8>>| key.map(|key| scope.cursor(&key));
         let place = EntryPlace {
-            next: cursor(found.picked.last(), found.has_next),
-            previous: cursor(found.picked.first(), found.has_previous),
+            next: cursor(last.filter(|_| found.has_next)),
+            previous: cursor(first.filter(|_| found.has_previous)),
             has_next: found.has_next,
             has_previous: found.has_previous,
         };
@@ -329,7 +334,7 @@ impl Search<'_> {
             .map(|picked| (selected(picked.document, &query.select), picked.score))
             .collect();
         let entries = entries.iter().map(|(entry, score)| (entry, *score));
-        Ok(answer(write_page(entries, &place, count)))
+        Ok(write_page(entries, &place, count))
     }
 
     async fn count(&self, query: &Query) -> Result<Response, Problem> {
@@ -340,8 +345,8 @@ impl Search<'_> {
 
     async fn find(&self, query: &Query, window: Window) -> Result<Found, Problem> {
         let mut view = self.app.storage.projections.projections(&self.log).await?;
-        let most = self.app.limits.query_examined;
-        let found = find(view.as_mut(), self.name.as_ref(), query, window, most).await;
+        let reach = Reach { examined: self.app.limits.query_examined, ..Reach::default() };
+        let found = find(view.as_mut(), self.name.as_ref(), query, window, reach).await;
         view.close().await;
         Ok(found?)
     }
@@ -377,6 +382,14 @@ impl Search<'_> {
     }
 }
 
+/// An answer to a GET, with a tag made of it.
+fn tagged(headers: &HeaderMap, body: String) -> Response {
+    let digest = Sha256::digest(&body);
+    let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("W/\"{tag}\"");
+    caching::answer(headers, &tag, Lifetime::Revalidate, "application/json", body)
+}
+
 fn answer(body: String) -> Response {
     use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], body).into_response()
@@ -390,6 +403,10 @@ fn parse(text: &str, parameter: Option<&str>) -> Result<Query, Problem> {
         }
         None => Fault::at(pointer, detail),
     };
+    if text.len() > QUERY_BYTES_MAX {
+        let detail = format!("The query has {} bytes of {QUERY_BYTES_MAX}.", text.len());
+        return Err(Problem::too_large("query_bytes", QUERY_BYTES_MAX, detail));
+    }
     let json = Json::parse(text, JSON_DEPTH_MAX).map_err(|wrong| {
         let malformed = wrong.kind.malformed();
         let fault = fault(&wrong.pointer, wrong.kind.to_string());
@@ -433,7 +450,8 @@ pub(super) async fn search_projection(
     negotiate(&headers, &[MediaType::Json])?;
     parameters.finish()?;
     let query = body_query(&body)?;
-    Search { app: &app, log: at.log, name: Some(at.name) }.answer(&query).await
+    let search = Search { app: &app, log: at.log, name: Some(at.name) };
+    search.page(&query).await.map(answer)
 }
 
 /// Count entries of a projection
@@ -471,7 +489,7 @@ pub(super) async fn search_projections(
     negotiate(&headers, &[MediaType::Json])?;
     parameters.finish()?;
     let query = body_query(&body)?;
-    Search { app: &app, log: at.log, name: None }.answer(&query).await
+    Search { app: &app, log: at.log, name: None }.page(&query).await.map(answer)
 }
 
 /// Count entries of all projections of a log
@@ -518,9 +536,10 @@ pub(super) async fn find_entries(
             Err(Problem::invalid(vec![fault]))
         }
         (text, None) if stream.is_none() => {
-            search.answer(&parse(text.as_deref().unwrap_or("{}"), Some("query"))?).await
+            let query = parse(text.as_deref().unwrap_or("{}"), Some("query"))?;
+            Ok(tagged(&headers, search.page(&query).await?))
         }
-        (_, category) => search.locate(&located(category, stream)?).await,
+        (_, category) => Ok(tagged(&headers, search.locate(&located(category, stream)?).await?)),
     }
 }
 
@@ -541,7 +560,7 @@ fn located(category: Option<String>, stream: Option<String>) -> Result<Source, P
 
 impl Search<'_> {
     /// The one entry of a source.
-    async fn locate(&self, source: &Source) -> Result<Response, Problem> {
+    async fn locate(&self, source: &Source) -> Result<String, Problem> {
         let Some(name) = &self.name else {
             return Err(crate::storage::StorageError::broken("a search without a name").into());
         };
@@ -553,7 +572,7 @@ impl Search<'_> {
                 let detail = format!("Projection `{name}` has no entry that is derived from it.");
                 Err(Problem::new(Kind::EntryNotFound, detail))
             }
-            [one] => Ok(answer(located_page(one))),
+            [one] => Ok(located_page(one)),
             _ => {
                 let detail =
                     format!("Projection `{name}` has several entries of it; search for them.");

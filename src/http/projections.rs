@@ -250,10 +250,11 @@ pub(super) async fn put_entry(
     query.finish()?;
     let input: EntryInput = body.parse(1)?;
     let guard = guard(&headers)?;
+    let weak = guard.is_weak();
     let EntryInput { source, state, metadata, sequence_number } = input;
     let content = Content { source, state, metadata, sequence_number };
     let save = Save { guard, ..content.save(&app, at.id, "")? };
-    let edited = edit(&app, &at.log, &at.name, vec![Change::Save(save)]).await?;
+    let edited = edit(&app, &at.log, &at.name, vec![Change::Save(save)], weak).await?;
     let created = edited.iter().any(|edited| edited.created);
     answer(&edited, if created { StatusCode::CREATED } else { StatusCode::OK })
 }
@@ -306,7 +307,9 @@ pub(super) async fn delete_entry(
 ) -> Result<Response, Problem> {
     query.finish()?;
     let guard = guard(&headers)?;
-    let edited = edit(&app, &at.log, &at.name, vec![Change::Delete { id: at.id, guard }]).await?;
+    let weak = guard.is_weak();
+    let changes = vec![Change::Delete { id: at.id, guard }];
+    let edited = edit(&app, &at.log, &at.name, changes, weak).await?;
     answer(&edited, StatusCode::OK)
 }
 
@@ -325,7 +328,7 @@ pub(super) async fn save_entries(
     query.finish()?;
     let input: EntriesInput = body.parse(3)?;
     let changes = saves(&app, input)?;
-    let edited = edit(&app, &at.log, &at.name, changes).await?;
+    let edited = edit(&app, &at.log, &at.name, changes, false).await?;
     let output = |edited: &Edited| SavedOutput {
         id: edited.projection.id.to_string(),
         version: edited.projection.version,
@@ -412,12 +415,13 @@ async fn edit(
     log: &Arc<Log>,
     name: &ProjectionName,
     changes: Vec<Change>,
+    weak: bool,
 ) -> Result<Vec<Edited>, Problem> {
     app.editor.edit(log, name, Edit { changes }).await.map_err(|error| match error {
         EditError::Storage(error) => error.into(),
         EditError::Refused(EditRefusal::NotFound { id }) => not_found(name, &id),
         EditError::Refused(EditRefusal::Guarded { broken, version, .. }) => {
-            guarded(broken, version)
+            guarded(broken, version, weak)
         }
     })
 }
@@ -427,7 +431,7 @@ pub(super) fn not_found(name: &ProjectionName, id: &EntryId) -> Problem {
     Problem::new(Kind::EntryNotFound, format!("Projection `{name}` has no entry `{id}`."))
 }
 
-fn guarded(broken: Broken, version: Option<i64>) -> Problem {
+fn guarded(broken: Broken, version: Option<i64>, weak: bool) -> Problem {
     let header = match broken {
         Broken::IfMatch => header::IF_MATCH,
         Broken::IfNoneMatch => header::IF_NONE_MATCH,
@@ -435,6 +439,10 @@ fn guarded(broken: Broken, version: Option<i64>) -> Problem {
     let actual = version.map_or("there is no such entry".to_owned(), |version| {
         format!("the entry has version {version}")
     });
+    let actual = match broken {
+        Broken::IfMatch if weak => format!("{actual}, and a weak tag never matches"),
+        _ => actual,
+    };
     let mut problem = Problem::new(
         Kind::EntryConditionFailed,
         format!("{} is false: {actual}.", links::header_case(header.as_str())),

@@ -62,6 +62,8 @@ pub const FILTER_VALUES_MAX: usize = 100;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Entries in one bulk save.
 pub const SAVE_ENTRIES_MAX: usize = 10_000;
+/// The JSON of one query, in bytes.
+pub const QUERY_BYTES_MAX: usize = 64 << 10;
 /// Filters in one query, nested ones counted, and levels of nesting.
 pub const QUERY_CLAUSES_MAX: usize = 64;
 pub const QUERY_DEPTH_MAX: usize = 8;

@@ -82,6 +82,12 @@ impl Change {
 }
 
 impl Guard {
+    /// Whether its `If-Match` has a weak tag, which never matches.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        self.if_match.as_ref().is_some_and(|tags| tags.weak)
+    }
+
     /// The header that is false of a document with this version; of none without.
     #[must_use]
     pub fn broken(&self, version: Option<i64>) -> Option<Broken> {

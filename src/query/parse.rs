@@ -4,6 +4,7 @@ use regex::RegexBuilder;
 
 use super::{
     ast::{By, Filter, Paging, Path, Query, Sort, Text, Than},
+    eval::lowered,
     path::read_path,
     similarity::Trigrams,
 };
@@ -16,6 +17,9 @@ use crate::model::{
         QUERY_VALUES_MAX,
     },
 };
+
+/// So many faults are told of one query.
+const FAULTS_MAX: usize = 32;
 
 /// What is wrong, and the JSON Pointer of where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +107,9 @@ struct Reader {
 impl Reader {
     /// Notes what is wrong.
     fn fault(&mut self, at: &At, detail: impl Into<String>) {
-        self.faults.push(Fault { pointer: at.0.clone(), detail: detail.into() });
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault { pointer: at.0.clone(), detail: detail.into() });
+        }
     }
 
     fn members<'a>(&mut self, value: &'a Json, at: &At, known: &[&str]) -> Option<Members<'a>> {
@@ -321,7 +327,7 @@ impl Reader {
     fn searched(&mut self, members: &Members<'_>) -> Option<Text> {
         let ignore_case = self.flag(members, "ignore_case");
         let text = self.text(members, "value")?;
-        let text = if ignore_case { text.to_lowercase() } else { text };
+        let text = if ignore_case { lowered(&text) } else { text };
         Some(Text { text, ignore_case })
     }
 

@@ -30,6 +30,19 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The keys that lead on from a page that has nothing, `after` and `before` it: back to where its own key was.
+    #[must_use]
+    pub fn turned(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        match self {
+            // A key ends with 0, and no other lies between it and itself without or with one more.
+            Self::Before { key, .. } => (key.split_last().map(|(_, rest)| rest.to_vec()), None),
+            Self::After { key: Some(key), .. } => (None, Some([key.as_slice(), &[0]].concat())),
+            Self::After { key: None, .. } | Self::Offset { .. } => (None, None),
+        }
+    }
+}
+
 /// A document of a page, with its key, and its score if it was sorted by one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picked {

@@ -14,12 +14,12 @@ impl Trigrams {
     #[must_use]
     pub fn of(text: &str) -> Self {
         let mut pieces = BTreeSet::new();
-        for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()) {
+        for word in text.split(|c: char| !c.is_alphanumeric()) {
             if word.is_empty() {
                 continue;
             }
             let mut piece = [' '; 3];
-            for c in word.chars().chain([' ']) {
+            for c in word.to_lowercase().chars().chain([' ']) {
                 piece = [piece[1], piece[2], c];
                 pieces.insert(piece);
             }

@@ -4,7 +4,7 @@
 //! seen a number has seen all below it. A deleted document leaves its version behind, so that no version
 //! is used again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
@@ -48,6 +48,16 @@ pub struct Stretch {
     pub from: Option<(ProjectionName, EntryId)>,
     pub direction: Direction,
     pub limit: usize,
+    /// It ends early with the document that brings the JSON of all to so many bytes.
+    pub bytes: usize,
+}
+
+/// The documents of a stretch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Part {
+    pub documents: Vec<Projection>,
+    /// Whether there are no more in its direction.
+    pub at_end: bool,
 }
 
 /// The projections of one log as of one moment.
@@ -60,7 +70,7 @@ pub trait ProjectionView: Send {
         ids: &[EntryId],
     ) -> Result<Vec<Kept>, StorageError>;
     /// Documents in the order of name and id.
-    async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError>;
+    async fn stretch(&mut self, stretch: &Stretch) -> Result<Part, StorageError>;
     /// Documents of a name that were derived from a source.
     async fn of_source(
         &mut self,
@@ -132,8 +142,9 @@ pub async fn decide(
     batch: &[Edit],
 ) -> Result<Vec<EditOutcome>, StorageError> {
     let last = section.last(name).await?;
-    let ids: Vec<EntryId> =
-        batch.iter().flat_map(|edit| &edit.changes).map(|change| change.id().clone()).collect();
+    let changes = batch.iter().flat_map(|edit| &edit.changes);
+    let ids: BTreeSet<EntryId> = changes.map(|change| change.id().clone()).collect();
+    let ids: Vec<EntryId> = ids.into_iter().collect();
     let known = section.kept(name, &ids).await?;
     let known = known.into_iter().map(|kept| (kept.projection.id.clone(), kept)).collect();
     let mut desk = Desk { name, last, clock, known };
@@ -238,8 +249,24 @@ pub enum FindError {
     Storage(#[from] StorageError),
 }
 
-/// Documents that are read at once.
-const STRETCH_DOCUMENTS: usize = 1_000;
+/// How far a query may reach.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// Documents, and bytes of their JSON, that are read at once.
+    pub stretch: usize,
+    pub bytes: usize,
+    /// Documents that it examines.
+    pub examined: usize,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self { stretch: 1_000, bytes: 4 << 20, examined: usize::MAX }
+    }
+}
+
+/// Documents that are judged before others get their turn.
+const JUDGED_AT_ONCE: usize = 16;
 
 /// Finds the page of a query among the documents of a name, or of all names.
 pub async fn find(
@@ -247,7 +274,7 @@ pub async fn find(
     name: Option<&ProjectionName>,
     query: &Query,
     window: Window,
-    examined_max: usize,
+    reach: Reach,
 ) -> Result<Found, FindError> {
     // In the order of names and ids a page begins at its cursor, and ends before all are read.
     let in_order = query.sort.is_empty() && !query.count;
@@ -259,29 +286,36 @@ pub async fn find(
         },
         _ => (None, Direction::Forwards),
     };
-    let mut limit = if in_order { window.size().min(STRETCH_DOCUMENTS) } else { STRETCH_DOCUMENTS };
+    let mut limit = if in_order { window.size().min(reach.stretch) } else { reach.stretch };
     let mut pick = Pick::new(&query.filter, &query.sort, window);
     let (mut from, mut examined) = (from, 0);
     loop {
-        let stretch = Stretch { name: name.cloned(), from, direction, limit };
-        limit = (limit * 2).min(STRETCH_DOCUMENTS);
-        let documents = view.stretch(&stretch).await?;
-        let at_end = documents.len() < stretch.limit;
+        let bytes = reach.bytes;
+        let stretch = Stretch { name: name.cloned(), from, direction, limit, bytes };
+        limit = (limit * 2).min(reach.stretch);
+        let Part { documents, at_end } = view.stretch(&stretch).await?;
         examined += documents.len();
         from = documents.last().map(|last| (last.name.clone(), last.id.clone()));
-        documents.into_iter().for_each(|document| pick.look(document));
-        if at_end || (in_order && pick.is_full(direction)) {
-            return Ok(pick.found());
+        for (index, document) in documents.into_iter().enumerate() {
+            pick.look(document);
+            if index % JUDGED_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
         }
-        if examined >= examined_max {
-            return Err(FindError::TooBroad(examined_max));
+        let full = in_order && pick.is_full(direction);
+        if examined > reach.examined && !full {
+            return Err(FindError::TooBroad(reach.examined));
+        }
+        if at_end || full {
+            return Ok(pick.found());
         }
     }
 }
 
-/// The name and the id of a key that has nothing before them.
+/// The name and the id of a key that has nothing before them, if it is one of a document.
 fn place(key: &[u8]) -> Option<(ProjectionName, EntryId)> {
-    let mut texts = key.split(|byte| *byte == 0).map(std::str::from_utf8);
-    let (name, id) = (texts.next()?.ok()?, texts.next()?.ok()?);
-    Some((ProjectionName::stored(name), EntryId::stored(id)))
+    let text = std::str::from_utf8(key.strip_suffix(&[0])?).ok()?;
+    let (name, id) = text.split_once('\0')?;
+    let whole = !name.is_empty() && !id.is_empty() && !id.contains('\0');
+    whole.then(|| (ProjectionName::stored(name), EntryId::stored(id)))
 }

@@ -255,7 +255,7 @@ impl Kind {
                 "query-too-broad",
                 "A query would have to examine too many entries",
                 "`maximum` is how many entries one query examines at most. Ask one projection instead of \
-                 all, or go through the entries in the order of their ids, without a sort.",
+                 all; without a sort and a count a query stops as soon as its page is full.",
             ),
             Self::IdempotencyKeyReused => row(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     sync::{Arc, Mutex},
 };
 
@@ -13,7 +14,7 @@ use crate::{
     storage::{
         Listing, StorageError,
         projections::{
-            EditOutcome, Kept, Last, ProjectionSection, ProjectionView, Projections, Stretch,
+            EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
             decide,
         },
     },
@@ -39,7 +40,7 @@ impl Documents {
         Self { drawer: lock(drawer).clone(), staged: Vec::new() }
     }
 
-    fn live(&self) -> impl DoubleEndedIterator<Item = &Projection> {
+    fn live(&self) -> impl Iterator<Item = &Projection> {
         let live = self.drawer.documents.values().filter(|kept| !kept.deleted);
         live.map(|kept| &kept.projection)
     }
@@ -57,23 +58,30 @@ impl ProjectionView for Documents {
         Ok(found.cloned().collect())
     }
 
-    async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
-        let from = stretch.from.as_ref();
-        let forwards = stretch.direction == Direction::Forwards;
-        let beyond =
-            |document: &&Projection| {
-                let place = (&document.name, &document.id);
-                stretch.name.as_ref().is_none_or(|name| document.name == *name)
-                    && from.is_none_or(|(name, id)| {
-                        if forwards { place > (name, id) } else { place < (name, id) }
-                    })
-            };
-        let found = self.live().filter(beyond);
-        Ok(if forwards {
-            found.take(stretch.limit).cloned().collect()
-        } else {
-            found.rev().take(stretch.limit).cloned().collect()
-        })
+    async fn stretch(&mut self, stretch: &Stretch) -> Result<Part, StorageError> {
+        let place = |name: &ProjectionName, id: &str| (name.clone(), EntryId::stored(id));
+        let from = stretch.from.as_ref().map(|(name, id)| place(name, id.as_str()));
+        let first = || stretch.name.as_ref().map(|name| place(name, ""));
+        let (start, end) = match (stretch.direction, from) {
+            (Direction::Forwards, from) => {
+                let start = from.map(Bound::Excluded).or_else(|| first().map(Bound::Included));
+                (start.unwrap_or(Bound::Unbounded), Bound::Unbounded)
+            }
+            (Direction::Backwards, from) => {
+                (Bound::Unbounded, from.map_or(Bound::Unbounded, Bound::Excluded))
+            }
+        };
+        let found = self.drawer.documents.range((start, end)).map(|(_, kept)| kept);
+        let found: Box<dyn Iterator<Item = &Kept> + Send> = match stretch.direction {
+            Direction::Forwards => Box::new(found),
+            Direction::Backwards => Box::new(found.rev()),
+        };
+        let of_name =
+            |kept: &&Kept| stretch.name.as_ref().is_none_or(|name| kept.projection.name == *name);
+        let mut live = found.take_while(of_name).filter(|kept| !kept.deleted);
+        let documents = live.by_ref().take(stretch.limit).map(|kept| kept.projection.clone());
+        let documents = documents.collect();
+        Ok(Part { documents, at_end: live.next().is_none() })
     }
 
     async fn of_source(

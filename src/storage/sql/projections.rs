@@ -1,11 +1,16 @@
 //! Rows of documents as values of the model, and what is written of them.
 
+use futures_util::{Stream, TryStreamExt};
+
 use super::rows::Columns;
 use crate::{
     model::{
         CategoryName, EntryId, Json, Projection, ProjectionName, Source, StreamKey, StreamName,
     },
-    storage::{Listing, projections::Kept},
+    storage::{
+        Listing,
+        projections::{Kept, Part, Stretch},
+    },
 };
 
 /// name, id, category, stream, state, metadata, version, sequence number, created, updated, change, deleted
@@ -26,6 +31,23 @@ pub(in crate::storage) fn kept(row: &impl Columns) -> Result<Kept, sqlx::Error> 
         change: row.number(10)?,
         deleted: row.number(11)? != 0,
     })
+}
+
+/// Documents of rows as they arrive, as far as a stretch goes. What is not read is not held.
+pub(in crate::storage) async fn part<R: Columns>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
+    stretch: &Stretch,
+) -> Result<Part, sqlx::Error> {
+    let (mut part, mut bytes) = (Part::default(), 0);
+    while bytes < stretch.bytes && part.documents.len() < stretch.limit {
+        let Some(row) = rows.try_next().await? else {
+            part.at_end = true;
+            break;
+        };
+        bytes += row.text(4)?.len() + row.text(5)?.len();
+        part.documents.push(kept(&row)?.projection);
+    }
+    Ok(part)
 }
 
 /// A source of two columns, empty where it is wider.

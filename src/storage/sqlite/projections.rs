@@ -12,10 +12,10 @@ use crate::{
     storage::{
         Listing, StorageError,
         projections::{
-            EditOutcome, Kept, Last, ProjectionSection, ProjectionView, Projections, Stretch,
+            EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
             decide,
         },
-        sql::projections::{columns, kept, names},
+        sql::projections::{columns, kept, names, part},
     },
 };
 
@@ -75,7 +75,7 @@ impl ProjectionView for Documents {
         Ok(found)
     }
 
-    async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
+    async fn stretch(&mut self, stretch: &Stretch) -> Result<Part, StorageError> {
         let (from_name, from_id) = match &stretch.from {
             Some((name, id)) => (name.as_str(), id.as_str()),
             None => ("", ""),
@@ -93,7 +93,8 @@ impl ProjectionView for Documents {
             }
         };
         let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
-        self.all(query.bind(limit(stretch.limit))).await.map(documents)
+        let rows = query.bind(limit(stretch.limit)).fetch(&mut *self.transaction);
+        part(rows, stretch).await.map_err(of_query)
     }
 
     async fn of_source(

@@ -24,27 +24,33 @@ pub async fn agree(store: &TestStore, pages: usize) -> usize {
     let log = store.log().await;
     let mut asked = 0;
     while asked < pages {
-        let name = name();
+        let (name, other) = (name(), name());
         let id = |n: usize| format!("{}{}", ["a", "B", "é", "Z", "z"][n % 5], n / 5);
         let saves = (0..DOCUMENTS)
             .map(|n| Save { metadata: Json::stored(&object(1)), ..save(&id(n), &object(2)) });
         let saves: Vec<Save> = saves.collect();
-        let documents = store.save_all(&log, &name, saves.clone()).await;
+        let mut documents = store.save_all(&log, &name, saves.clone()).await;
         for (document, save) in documents.iter().zip(&saves) {
             assert_eq!((&document.state, &document.metadata), (&save.state, &save.metadata));
         }
-        for _ in 0..QUERIES {
+        // One more name, for queries of all.
+        documents.extend(store.save_all(&log, &other, saves[..DOCUMENTS / 3].to_vec()).await);
+        for turn in 0..QUERIES {
+            let of = (turn % 2 == 0).then_some(&name);
             let text = format!("{{\"filter\":{},\"sort\":[{}]}}", filter(2), sort());
             let query = query(&text);
-            let expected = reference(&documents, &query);
-            asked += walk(store, &log, &name, &query, &expected).await;
+            let wanted = documents.iter().filter(|found| of.is_none_or(|name| found.name == *name));
+            let expected = reference(wanted, &query);
+            asked += walk(store, &log, of, &query, &expected).await;
             let counted = Query { count: true, ..query };
-            let found = store.find(&log, Some(&name), &counted, whole()).await;
+            let found = store.find(&log, of, &counted, whole()).await;
             assert_eq!(found, expected, "{text}");
             asked += 1;
         }
-        let dropped = store.storage.projections.drop_projection(&log, &name).await;
-        dropped.expect("they are dropped");
+        for name in [&name, &other] {
+            let dropped = store.storage.projections.drop_projection(&log, name).await;
+            dropped.expect("they are dropped");
+        }
     }
     asked
 }
@@ -163,13 +169,13 @@ fn sort() -> String {
 async fn walk(
     store: &TestStore,
     log: &Log,
-    name: &ProjectionName,
+    name: Option<&ProjectionName>,
     query: &Query,
     expected: &Found,
 ) -> usize {
     let mut pages = 1;
     let limit = 1 + random::below(5);
-    let page = async |window| store.find(log, Some(name), query, window).await;
+    let page = async |window| store.find(log, name, query, window).await;
     let (mut walked, mut key) = (Vec::new(), None);
     loop {
         let found = page(Window::After { key: key.clone(), limit }).await;
@@ -203,8 +209,8 @@ async fn walk(
 }
 
 /// What a query finds in documents that no store had: the reference.
-fn reference(documents: &[Projection], query: &Query) -> Found {
+fn reference<'a>(documents: impl Iterator<Item = &'a Projection>, query: &Query) -> Found {
     let mut pick = Pick::new(&query.filter, &query.sort, whole());
-    documents.iter().cloned().for_each(|document| pick.look(document));
+    documents.cloned().for_each(|document| pick.look(document));
     pick.found()
 }

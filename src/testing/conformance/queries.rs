@@ -11,13 +11,16 @@ use crate::{
         Query, parse,
         pick::{Found, Window},
     },
-    storage::projections::find,
+    storage::projections::{Reach, find},
     testing::random,
 };
 
 pub(super) fn query(text: &str) -> Query {
     parse(&Json::stored(text)).expect("a test states a query")
 }
+
+/// Stretches are short, so that a query has many.
+const REACH: Reach = Reach { stretch: 7, bytes: 1_000, examined: usize::MAX };
 
 /// All of it, in one page.
 pub(super) fn whole() -> Window {
@@ -33,7 +36,7 @@ impl TestStore {
         window: Window,
     ) -> Found {
         let mut view = self.storage.projections.projections(log).await.expect("a view opens");
-        let found = find(view.as_mut(), name, query, window, usize::MAX).await;
+        let found = find(view.as_mut(), name, query, window, REACH).await;
         view.close().await;
         found.expect("they are found")
     }

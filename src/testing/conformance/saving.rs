@@ -90,10 +90,11 @@ impl TestStore {
             from: None,
             direction: Direction::Forwards,
             limit: 100_000,
+            bytes: usize::MAX,
         };
-        let documents = view.stretch(&stretch).await.expect("they are read");
+        let part = view.stretch(&stretch).await.expect("they are read");
         view.close().await;
-        documents
+        part.documents
     }
 
     async fn document(&self, log: &Log, name: &ProjectionName, id: &str) -> Option<Projection> {

@@ -76,6 +76,17 @@ async fn an_edit_is_tried_again_until_its_time_is_over() {
     let edited = editor.edit(&log, &name, save("1")).await.expect("it is saved");
     assert_eq!(edited[0].projection.version, 1, "nothing was written before");
     let mut view = troubled.inner().projections.projections(&log).await.expect("a view opens");
-    let stretch = Stretch { name: None, from: None, direction: Direction::Forwards, limit: 10 };
-    assert_eq!(view.stretch(&stretch).await.expect("it is read").len(), 1);
+    let stretch =
+        Stretch { name: None, from: None, direction: Direction::Forwards, limit: 10, bytes: 1_000 };
+    assert_eq!(view.stretch(&stretch).await.expect("it is read").documents.len(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_store_is_an_error_of_the_batch_alone() {
+    let (troubled, editor, log, name) = scene().await;
+    troubled.set(Trouble::PanicInAppend);
+    let answer = editor.edit(&log, &name, save("1")).await;
+    assert!(matches!(answer, Err(EditError::Storage(StorageError::Broken(_)))), "{answer:?}");
+    troubled.set(Trouble::None);
+    editor.edit(&log, &name, save("1")).await.expect("it is saved");
 }

@@ -72,6 +72,9 @@ async fn headers_guard_what_is_saved_and_deleted() {
     guarded(&server, Method::PUT, ("if-match", "\"1\""))
         .await
         .problem(412, "entry-condition-failed");
+    let weak = guarded(&server, Method::PUT, ("if-match", "W/\"2\"")).await;
+    let told = weak.problem(412, "entry-condition-failed")["detail"].to_string();
+    assert!(told.contains("weak tag"), "{told}");
     guarded(&server, Method::PUT, ("if-match", "one")).await.problem(400, "malformed-request");
     guarded(&server, Method::DELETE, ("if-match", "1"))
         .await

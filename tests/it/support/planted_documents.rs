@@ -7,7 +7,7 @@ use everlog::{
     },
     storage::{
         Listing, StorageError,
-        projections::{EditOutcome, Kept, ProjectionView, Projections, Stretch},
+        projections::{EditOutcome, Kept, Part, ProjectionView, Projections, Stretch},
     },
 };
 
@@ -61,14 +61,14 @@ struct PlantedDocuments {
 
 impl PlantedDocuments {
     /// The stretch in an order that knows one case alone.
-    async fn by_locale(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
+    async fn by_locale(&mut self, stretch: &Stretch) -> Result<Part, StorageError> {
         let all = Stretch {
             from: None,
             direction: Direction::Forwards,
             limit: usize::MAX,
             ..stretch.clone()
         };
-        let mut found = self.view.stretch(&all).await?;
+        let mut found = self.view.stretch(&all).await?.documents;
         let order = |name: &ProjectionName, id: &EntryId| {
             (name.clone(), id.as_str().to_lowercase(), id.clone())
         };
@@ -84,8 +84,9 @@ impl PlantedDocuments {
                 if forwards { place > from } else { place < from }
             });
         }
+        let at_end = found.len() < stretch.limit;
         found.truncate(stretch.limit);
-        Ok(found)
+        Ok(Part { documents: found, at_end })
     }
 }
 
@@ -99,13 +100,13 @@ impl ProjectionView for PlantedDocuments {
         self.view.kept(name, ids).await
     }
 
-    async fn stretch(&mut self, stretch: &Stretch) -> Result<Vec<Projection>, StorageError> {
+    async fn stretch(&mut self, stretch: &Stretch) -> Result<Part, StorageError> {
         if self.plant == Plant::OrdersByLocale {
             return self.by_locale(stretch).await;
         }
         let mut found = self.view.stretch(stretch).await?;
-        if self.plant == Plant::SkipsDocuments && found.len() > 2 {
-            found.remove(1);
+        if self.plant == Plant::SkipsDocuments && found.documents.len() > 2 {
+            found.documents.remove(1);
         }
         Ok(found)
     }

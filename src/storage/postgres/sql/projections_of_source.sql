@@ -4,7 +4,8 @@
 SELECT p.name, p.id, p.category, p.stream, p.state::text, p.metadata::text, p.version, p.sequence_number, p.created_at, p.updated_at, p.change, p.deleted::int::bigint
 FROM (
     SELECT * FROM projection
-    WHERE (log_id, name, category, stream) >= ($1, $2, $3, $4) AND NOT deleted
+    WHERE (log_id, name, category, stream) >= ($1, $2, $3, $4)
+        AND (log_id, name, category, stream) <= ($1, $2, $3, $4) AND NOT deleted
     ORDER BY log_id, name, category, stream, id
     LIMIT $5
 ) AS p
