@@ -26,8 +26,11 @@ use crate::{
 
 /// Edits that may be under way at once; one more is told to come back.
 const IN_FLIGHT_MAX: usize = 10_000;
-/// Changes of one batch; a larger edit is a batch of its own.
+/// Changes and bytes of one batch; a larger edit is a batch of its own.
 const BATCH_CHANGES_MAX: usize = 1_000;
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Commits that are under way at once: publishes have connections left.
+const COMMITS_MAX: usize = 4;
 /// How long an edit may wait to be written.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Waits between attempts after a failure that may pass.
@@ -52,6 +55,7 @@ pub struct Editor {
     tasks: Tasks,
     in_flight: Arc<Semaphore>,
     patience: Duration,
+    commits: Arc<Semaphore>,
     queues: Queues,
 }
 
@@ -79,7 +83,8 @@ impl Editor {
     #[must_use]
     pub fn new(storage: Storage, tasks: Tasks) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        Self { storage, tasks, in_flight, patience: PATIENCE, queues: Arc::default() }
+        let commits = Arc::new(Semaphore::new(COMMITS_MAX));
+        Self { storage, tasks, in_flight, patience: PATIENCE, commits, queues: Arc::default() }
     }
 
     /// With another patience for the store.
@@ -112,6 +117,7 @@ impl Editor {
             let (sender, queue) = mpsc::unbounded_channel();
             let committer = Committer {
                 storage: self.storage.clone(),
+                commits: self.commits.clone(),
                 queues: self.queues.clone(),
                 log: log.clone(),
                 name: name.clone(),
@@ -127,6 +133,7 @@ impl Editor {
 /// Changes the documents of one name.
 struct Committer {
     storage: Storage,
+    commits: Arc<Semaphore>,
     queues: Queues,
     log: Arc<Log>,
     name: ProjectionName,
@@ -144,6 +151,7 @@ impl Committer {
             parts.reverse();
             let mut backoff = BACKOFF_FIRST;
             while let Some(part) = parts.pop() {
+                let turn = self.commits.acquire().await;
                 let mut part = in_time(part);
                 if part.is_empty() {
                     continue;
@@ -162,6 +170,7 @@ impl Committer {
                     }
                     Err(StorageError::Unavailable(_)) => {
                         parts.push(part);
+                        drop(turn);
                         tokio::time::sleep(backoff).await;
                         backoff = (backoff * 2).min(BACKOFF_MAX);
                     }
@@ -194,13 +203,15 @@ fn in_time(requests: Vec<Request>) -> Vec<Request> {
 
 /// Requests in their order, as many together as make a batch.
 fn batches(requests: impl Iterator<Item = Request>) -> Vec<Vec<Request>> {
-    let (mut batches, mut changes) = (Vec::<Vec<Request>>::new(), 0);
+    let (mut batches, mut changes, mut bytes) = (Vec::<Vec<Request>>::new(), 0, 0);
     for request in requests {
-        changes += request.edit.changes.len();
-        match batches.last_mut().filter(|_| changes <= BATCH_CHANGES_MAX) {
+        let size = (request.edit.changes.len(), request.edit.bytes);
+        (changes, bytes) = (changes + size.0, bytes + size.1);
+        let fits = changes <= BATCH_CHANGES_MAX && bytes <= BATCH_BYTES_MAX;
+        match batches.last_mut().filter(|_| fits) {
             Some(batch) => batch.push(request),
             None => {
-                changes = request.edit.changes.len();
+                (changes, bytes) = size;
                 batches.push(vec![request]);
             }
         }

@@ -253,8 +253,11 @@ pub(super) async fn put_entry(
     let weak = guard.is_weak();
     let EntryInput { source, state, metadata, sequence_number } = input;
     let content = Content { source, state, metadata, sequence_number };
+    let bytes = content.bytes();
     let save = Save { guard, ..content.save(&app, at.id, "")? };
-    let edited = edit(&app, &at.log, &at.name, vec![Change::Save(save)], weak).await?;
+    let edited =
+        edit(&app, &at.log, &at.name, Edit { changes: vec![Change::Save(save)], bytes }, weak)
+            .await?;
     let created = edited.iter().any(|edited| edited.created);
     answer(&edited, if created { StatusCode::CREATED } else { StatusCode::OK })
 }
@@ -309,7 +312,7 @@ pub(super) async fn delete_entry(
     let guard = guard(&headers)?;
     let weak = guard.is_weak();
     let changes = vec![Change::Delete { id: at.id, guard }];
-    let edited = edit(&app, &at.log, &at.name, changes, weak).await?;
+    let edited = edit(&app, &at.log, &at.name, Edit { changes, bytes: 0 }, weak).await?;
     answer(&edited, StatusCode::OK)
 }
 
@@ -327,8 +330,8 @@ pub(super) async fn save_entries(
 ) -> Result<Response, Problem> {
     query.finish()?;
     let input: EntriesInput = body.parse(3)?;
-    let changes = saves(&app, input)?;
-    let edited = edit(&app, &at.log, &at.name, changes, false).await?;
+    let edits = saves(&app, input)?;
+    let edited = edit(&app, &at.log, &at.name, edits, false).await?;
     let output = |edited: &Edited| SavedOutput {
         id: edited.projection.id.to_string(),
         version: edited.projection.version,
@@ -337,7 +340,7 @@ pub(super) async fn save_entries(
     Ok(json_answer(&SavedListOutput { entries: edited.iter().map(output).collect() }))
 }
 
-fn saves(app: &App, input: EntriesInput) -> Result<Vec<Change>, Problem> {
+fn saves(app: &App, input: EntriesInput) -> Result<Edit, Problem> {
     let count = input.entries.len();
     if count == 0 {
         let fault = Fault::at("/entries", "expected at least one entry");
@@ -348,7 +351,7 @@ fn saves(app: &App, input: EntriesInput) -> Result<Vec<Change>, Problem> {
         return Err(Problem::too_large("save_entries", SAVE_ENTRIES_MAX, detail));
     }
     let mut ids = HashSet::new();
-    let mut changes = Vec::with_capacity(count);
+    let (mut changes, mut bytes) = (Vec::with_capacity(count), 0);
     for (index, entry) in input.entries.into_iter().enumerate() {
         let pointer = format!("/entries/{index}");
         let at =
@@ -359,9 +362,10 @@ fn saves(app: &App, input: EntriesInput) -> Result<Vec<Change>, Problem> {
         }
         let IdentifiedInput { source, state, metadata, sequence_number, .. } = entry;
         let content = Content { source, state, metadata, sequence_number };
+        bytes += content.bytes();
         changes.push(Change::Save(content.save(app, id, &pointer)?));
     }
-    Ok(changes)
+    Ok(Edit { changes, bytes })
 }
 
 /// What an entry is to hold, before it is read.
@@ -373,8 +377,12 @@ struct Content {
 }
 
 impl Content {
+    fn bytes(&self) -> usize {
+        self.state.get().len() + self.metadata.as_ref().map_or(0, |metadata| metadata.get().len())
+    }
+
     fn save(self, app: &App, id: EntryId, pointer: &str) -> Result<Save, Problem> {
-        let bytes = self.state.get().len() + self.metadata.as_ref().map_or(0, |m| m.get().len());
+        let bytes = self.bytes();
         let max = app.limits.event_bytes;
         if bytes > max {
             let detail = format!("State and metadata of #{pointer} have {bytes} bytes of {max}.");
@@ -414,10 +422,10 @@ async fn edit(
     app: &App,
     log: &Arc<Log>,
     name: &ProjectionName,
-    changes: Vec<Change>,
+    edit: Edit,
     weak: bool,
 ) -> Result<Vec<Edited>, Problem> {
-    app.editor.edit(log, name, Edit { changes }).await.map_err(|error| match error {
+    app.editor.edit(log, name, edit).await.map_err(|error| match error {
         EditError::Storage(error) => error.into(),
         EditError::Refused(EditRefusal::NotFound { id }) => not_found(name, &id),
         EditError::Refused(EditRefusal::Guarded { broken, version, .. }) => {

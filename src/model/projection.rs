@@ -47,6 +47,8 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Edit {
     pub changes: Vec<Change>,
+    /// Bytes of the states and metadata, as they were sent.
+    pub bytes: usize,
 }
 
 /// What must hold of a document's version for a change to be done (RFC 9110 §13.1).

@@ -58,7 +58,7 @@ impl TestStore {
     }
 
     async fn change(&self, log: &Log, name: &ProjectionName, changes: Vec<Change>) -> EditOutcome {
-        self.edits(log, name, &[Edit { changes }]).await.remove(0)
+        self.edits(log, name, &[Edit { changes, bytes: 0 }]).await.remove(0)
     }
 
     /// Saves documents, which must be possible.
@@ -245,10 +245,10 @@ pub(super) async fn edits_of_a_batch_see_their_predecessors(store: TestStore) {
     let (log, name) = (store.log().await, name());
     let only_new = |state: &str| {
         let guard = Guard { if_match: None, if_none_match: any() };
-        Edit { changes: vec![Change::Save(Save { guard, ..save("1", state) })] }
+        Edit { changes: vec![Change::Save(Save { guard, ..save("1", state) })], bytes: 0 }
     };
-    let plain = Edit { changes: vec![Change::Save(save("1", "3"))] };
-    let gone = Edit { changes: vec![delete("1")] };
+    let plain = Edit { changes: vec![Change::Save(save("1", "3"))], bytes: 0 };
+    let gone = Edit { changes: vec![delete("1")], bytes: 0 };
     let batch = [only_new("1"), only_new("2"), plain, gone, only_new("4")];
     let outcomes = store.edits(&log, &name, &batch).await;
     let written: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();

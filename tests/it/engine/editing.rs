@@ -33,6 +33,7 @@ fn save(id: &str) -> Edit {
     let (source, guard, sequence_number) = (Source::Log, Guard::default(), None);
     Edit {
         changes: vec![Change::Save(Save { id, source, state, metadata, sequence_number, guard })],
+        bytes: 0,
     }
 }
 
@@ -55,6 +56,25 @@ async fn edits_that_queue_while_a_commit_is_under_way_are_one_batch() {
     let (first, rest) = tokio::join!(first, rest);
     assert!(first.is_ok() && rest.iter().all(Result::is_ok), "{rest:?}");
     assert!(!troubled.had_an_append(), "a hundred edits were one batch");
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_in_bytes() {
+    let (troubled, editor, log, name) = scene().await;
+    troubled.hold();
+    let large = |id| editor.edit(&log, &name, Edit { bytes: 3 << 20, ..save(id) });
+    let release = async {
+        for _ in 0..4 {
+            troubled.an_append().await;
+            troubled.release();
+        }
+    };
+    let ((first, rest), ()) = tokio::join!(
+        async { tokio::join!(large("first"), join_all(["1", "2", "3"].map(large))) },
+        release
+    );
+    assert!(first.is_ok() && rest.iter().all(Result::is_ok), "{rest:?}");
+    assert!(!troubled.had_an_append(), "each was a batch");
 }
 
 #[tokio::test]
