@@ -36,7 +36,7 @@ use crate::{
         projection::Broken,
     },
     storage::{
-        Listing,
+        Listing, StorageError,
         projections::{EditRefusal, Edited},
     },
 };
@@ -224,7 +224,8 @@ pub(super) async fn drop_projection(
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await?;
+    let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await;
+    let dropped = dropped.map_err(unsettled)?;
     Ok(json_answer(&DroppedOutput { projection: at.name.to_string(), dropped }))
 }
 
@@ -265,7 +266,7 @@ pub(super) async fn put_entry(
 /// The one entry of an edit, with its tag.
 fn answer(edited: &[Edited], status: StatusCode) -> Result<Response, Problem> {
     let [Edited { projection, .. }] = edited else {
-        return Err(crate::storage::StorageError::broken("an edit without an answer").into());
+        return Err(StorageError::broken("an edit without an answer").into());
     };
     Ok((status, entry_headers(projection.version), written(projection)).into_response())
 }
@@ -426,12 +427,25 @@ async fn edit(
     weak: bool,
 ) -> Result<Vec<Edited>, Problem> {
     app.editor.edit(log, name, edit).await.map_err(|error| match error {
-        EditError::Storage(error) => error.into(),
+        EditError::Storage(error) => unsettled(error),
         EditError::Refused(EditRefusal::NotFound { id }) => not_found(name, &id),
         EditError::Refused(EditRefusal::Guarded { broken, version, .. }) => {
             guarded(broken, version, weak)
         }
     })
+}
+
+/// A failure of the store. An edit has no ids by which a retry would be known, so a client has to look.
+fn unsettled(error: StorageError) -> Problem {
+    let unknown = matches!(error, StorageError::OutcomeUnknown(_));
+    let mut problem = Problem::from(error);
+    if unknown {
+        problem.body.detail =
+            "The store did not answer the commit. Read the projection to see what was \
+            done; what is saved again without If-Match has the same state and one version more."
+                .to_owned();
+    }
+    problem
 }
 
 /// That there is no such entry.

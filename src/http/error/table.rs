@@ -290,7 +290,7 @@ impl Kind {
                 "Whether the events were stored is not known",
                 "The connection to the database broke while it committed. Send the same request with \
                  the same event ids (or the same `Idempotency-Key`): it stores nothing twice and \
-                 tells what happened.",
+                 tells what happened. Entries of projections have no such ids: read them to see.",
             ),
             Self::StorageFull => row(
                 StatusCode::INSUFFICIENT_STORAGE,

@@ -195,6 +195,22 @@ async fn a_panic_is_an_internal_problem_and_the_server_goes_on() {
 }
 
 #[tokio::test]
+async fn an_edit_whose_outcome_is_unknown_speaks_of_no_event_ids() {
+    let (server, store) = troubled().await;
+    store.set(Trouble::OutcomeUnknown);
+    let body = json!({"source": {"log": true}, "state": 1});
+    let path = format!("{TOTALS}/entries/1");
+    for answer in [
+        server.put(&path, &body).await,
+        server.request(Method::DELETE, &path).send().await,
+        server.request(Method::DELETE, TOTALS).send().await,
+    ] {
+        let detail = answer.problem(503, "outcome-unknown")["detail"].to_string();
+        assert!(detail.contains("Read the projection") && !detail.contains("ids"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn while_the_store_is_away_the_service_says_so_and_lives() {
     let (server, store) = troubled().await;
     store.set(Trouble::Unavailable);
