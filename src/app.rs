@@ -8,7 +8,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 use crate::{
-    engine::{edit::Editor, hub::Hubs, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
+    engine::{
+        edit::Editor, hub::Hubs, indexing::Indexer, logs::Logs, publish::Publisher, tail::Tails,
+        tasks::Tasks,
+    },
     http::{
         self, App, Parts, Room,
         connections::{self, Patience},
@@ -43,6 +46,7 @@ impl Service {
         let app = App::from(Parts {
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs.clone(), tasks.clone()),
             editor: Editor::new(storage.clone(), tasks.clone()),
+            indexer: Indexer::new(storage.clone(), &tasks),
             tails: Tails::new(storage.clone(), hubs, tasks.clone(), limits),
             logs: Logs::new(storage.clone(), tasks.clone()),
             storage,

@@ -5,6 +5,7 @@ mod commit;
 pub mod edit;
 pub mod hub;
 pub mod ids;
+pub mod indexing;
 pub mod logs;
 pub mod publish;
 pub mod tail;

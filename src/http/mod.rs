@@ -15,6 +15,7 @@ mod extract;
 mod links;
 mod logs;
 mod openapi;
+mod projection_indexes;
 mod projection_json;
 mod projection_query;
 mod projections;
@@ -76,7 +77,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(projection_query::count_projection))
         .routes(routes!(projections::save_entries, projection_query::find_entries))
         .routes(routes!(projections::put_entry, projections::get_entry, projections::delete_entry))
-        .routes(routes!(projections::get_projection, projections::drop_projection))
+        .routes(routes!(
+            projections::get_projection,
+            projections::drop_projection,
+            projection_indexes::put_projection
+        ))
         .routes(routes!(projections::list_projections))
         .routes(routes!(logs::get_log, logs::put_log))
         .routes(routes!(logs::list_logs));

@@ -72,6 +72,22 @@ pub(super) struct EntriesOutput {
     /// How many match the filter; only if `count` was asked for.
     #[schema(nullable = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     count: Option<u64>,
+    /// How it was come by; only if `explain` was asked for.
+    #[schema(nullable = false)]
+    plan: Option<QueryPlan>,
+}
+
+/// How a query was answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueryPlan {
+    /// The declared index that served; null if all entries were gone through.
+    #[schema(required)]
+    pub index: Option<String>,
+    /// What was read, in words for people.
+    pub plan: String,
+    /// How many entries were examined.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub examined: usize,
 }
 
 /// Where a page of entries stands in what was found.
@@ -112,6 +128,7 @@ pub(super) fn write_page<'a>(
     entries: impl Iterator<Item = (&'a Projection, Option<f64>)>,
     place: &EntryPlace,
     count: Option<u64>,
+    plan: Option<&QueryPlan>,
 ) -> String {
     let mut out = "{\"entries\":[".to_owned();
     for (index, (entry, score)) in entries.enumerate() {
@@ -124,6 +141,10 @@ pub(super) fn write_page<'a>(
     out.push_str(&serde_json::to_string(place).unwrap_or_default());
     if let Some(count) = count {
         out.push_str(&format!(",\"count\":{count}"));
+    }
+    if let Some(plan) = plan {
+        out.push_str(",\"plan\":");
+        out.push_str(&serde_json::to_string(plan).unwrap_or_default());
     }
     out.push('}');
     out

@@ -19,7 +19,7 @@ use super::{
     extract::{InLog, InProjection, MediaType, negotiate},
     logs::json_answer,
     openapi::{EntriesQuery, LogPath, ProjectionPath, ReadFailures},
-    projection_json::{EntriesOutput, EntryPlace, write_page},
+    projection_json::{EntriesOutput, EntryPlace, QueryPlan, write_page},
     projections::written,
     query::Query as Parameters,
     state::App,
@@ -29,13 +29,8 @@ use crate::{
         CategoryName, Json, Log, NameFault, Projection, ProjectionName, Source, StreamKey,
         limits::{JSON_DEPTH_MAX, QUERY_BYTES_MAX},
     },
-    query::{
-        self, Paging, Query,
-        cursor::Scope,
-        pick::{Found, Window},
-        select::selected,
-    },
-    storage::projections::{Reach, find},
+    query::{self, Paging, Query, cursor::Scope, pick::Window, select::selected},
+    storage::find::{Answer, Reach, find},
 };
 
 /// A query: filter, then sort, then page.
@@ -63,6 +58,9 @@ pub(super) struct QueryInput {
     /// Paths into source, state and metadata: only what they lead to is answered of state and metadata.
     #[schema(nullable = false, max_items = 64)]
     select: Option<Vec<String>>,
+    /// Whether the answer tells how it was come by.
+    #[schema(nullable = false)]
+    explain: Option<bool>,
 }
 
 /// A query of which only the number is asked.
@@ -315,7 +313,8 @@ impl Search<'_> {
     async fn page(&self, query: &Query) -> Result<String, Problem> {
         let window = self.window(query)?;
         let (last, first) = window.turned();
-        let found = self.find(query, window).await?;
+        let Answer { found, index, plan, examined } = self.find(query, window).await?;
+        let plan = query.explain.then_some(QueryPlan { index, plan, examined });
         let scope = self.scope(query);
         // From an empty page the way back is that of the cursor that led to it.
         let last = found.picked.last().map(|picked| picked.key.clone()).or(last);
@@ -334,16 +333,16 @@ impl Search<'_> {
             .map(|picked| (selected(picked.document, &query.select), picked.score))
             .collect();
         let entries = entries.iter().map(|(entry, score)| (entry, *score));
-        Ok(write_page(entries, &place, count))
+        Ok(write_page(entries, &place, count, plan.as_ref()))
     }
 
     async fn count(&self, query: &Query) -> Result<Response, Problem> {
         let query = Query { count: true, ..query.clone() };
         let found = self.find(&query, Window::After { key: None, limit: 0 }).await?;
-        Ok(json_answer(&CountOutput { count: found.count }))
+        Ok(json_answer(&CountOutput { count: found.found.count }))
     }
 
-    async fn find(&self, query: &Query, window: Window) -> Result<Found, Problem> {
+    async fn find(&self, query: &Query, window: Window) -> Result<Answer, Problem> {
         let mut view = self.app.storage.projections.projections(&self.log).await?;
         let reach = Reach { examined: self.app.limits.query_examined, ..Reach::default() };
         let found = find(view.as_mut(), self.name.as_ref(), query, window, reach).await;

@@ -23,6 +23,7 @@ use super::{
     openapi::{
         EntryPath, ListingQuery, LogPath, ProjectionPath, ReadFailures, SaveFailures, SaveHeaders,
     },
+    projection_indexes::IndexOutput,
     projection_json::{EntryOutput, write_entry},
     query::Query,
     state::App,
@@ -37,7 +38,7 @@ use crate::{
     },
     storage::{
         Listing, StorageError,
-        projections::{EditRefusal, Edited},
+        projections::{EditRefusal, Edited, ProjectionView},
     },
 };
 
@@ -127,6 +128,8 @@ pub(super) struct ProjectionOutput {
     /// How many entries it has.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     entries: i64,
+    /// Its declared indexes.
+    indexes: Vec<IndexOutput>,
 }
 
 /// A page of projections, by name.
@@ -167,33 +170,49 @@ pub(super) async fn list_projections(
     let listing = query.listing();
     query.finish()?;
     let one_more = Listing { limit: listing.limit + 1, ..listing.clone() };
-    let mut found = names(&app, &at.log, &one_more).await?;
+    let mut view = app.storage.projections.projections(&at.log).await?;
+    let found = projections(view.as_mut(), &one_more).await;
+    view.close().await;
+    let mut found = found?;
     let more = found.len() > listing.limit;
     found.truncate(listing.limit);
-    let last = found.last().filter(|_| more).map(|(name, _)| name.as_str());
+    let last = found.last().filter(|_| more).map(|found| found.projection.as_str());
     let path = format!("{}/projections", links::log(&at.log));
     let page = listing_page(&path, &listing, last, &query);
-    let output = |(name, entries): &(ProjectionName, i64)| ProjectionOutput {
-        projection: name.to_string(),
-        entries: *entries,
-    };
-    Ok(json_answer(&ProjectionsOutput { projections: found.iter().map(output).collect(), page }))
+    Ok(json_answer(&ProjectionsOutput { projections: found, page }))
 }
 
-async fn names(
+async fn projections(
+    view: &mut dyn ProjectionView,
+    listing: &Listing,
+) -> Result<Vec<ProjectionOutput>, StorageError> {
+    let mut found = Vec::new();
+    for (name, entries) in view.names(listing).await? {
+        let indexes = view.indexes(&name).await?.iter().map(IndexOutput::from).collect();
+        found.push(ProjectionOutput { projection: name.to_string(), entries, indexes });
+    }
+    Ok(found)
+}
+
+/// A projection as it is now, whether or not it has entries.
+pub(super) async fn projection(
     app: &App,
     log: &Log,
-    listing: &Listing,
-) -> Result<Vec<(ProjectionName, i64)>, Problem> {
+    name: &ProjectionName,
+) -> Result<Response, Problem> {
+    let listing = Listing { prefix: name.to_string(), after: None, limit: 1 };
     let mut view = app.storage.projections.projections(log).await?;
-    let found = view.names(listing).await;
+    let found = view.names(&listing).await;
+    let indexes = view.indexes(name).await;
     view.close().await;
-    Ok(found?)
+    let entries = found?.iter().find(|(of, _)| of == name).map_or(0, |(_, count)| *count);
+    let indexes = indexes?.iter().map(IndexOutput::from).collect();
+    Ok(json_answer(&ProjectionOutput { projection: name.to_string(), entries, indexes }))
 }
 
 /// Get a projection
 ///
-/// How many entries it has; none while nothing was saved.
+/// How many entries it has, none while nothing was saved; and how far its indexes are built.
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}", tag = "projections",
     params(ProjectionPath),
     responses((status = 200, description = "The projection.", body = ProjectionOutput),
@@ -206,15 +225,12 @@ pub(super) async fn get_projection(
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::Json])?;
     query.finish()?;
-    let listing = Listing { prefix: at.name.to_string(), after: None, limit: 1 };
-    let found = names(&app, &at.log, &listing).await?;
-    let entries = found.iter().find(|(name, _)| *name == at.name).map_or(0, |(_, count)| *count);
-    Ok(json_answer(&ProjectionOutput { projection: at.name.to_string(), entries }))
+    projection(&app, &at.log, &at.name).await
 }
 
 /// Drop a projection
 ///
-/// Deletes all of its entries. Their versions are not used again.
+/// Deletes all of its entries, and its indexes. Versions of entries are not used again.
 #[utoipa::path(delete, path = "/logs/{log}/projections/{projection}", tag = "projections",
     params(ProjectionPath),
     responses((status = 200, description = "Dropped.", body = DroppedOutput), SaveFailures))]
@@ -226,6 +242,7 @@ pub(super) async fn drop_projection(
     query.finish()?;
     let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await;
     let dropped = dropped.map_err(unsettled)?;
+    app.indexer.kick();
     Ok(json_answer(&DroppedOutput { projection: at.name.to_string(), dropped }))
 }
 
@@ -436,7 +453,7 @@ async fn edit(
 }
 
 /// A failure of the store. An edit has no ids by which a retry would be known, so a client has to look.
-fn unsettled(error: StorageError) -> Problem {
+pub(super) fn unsettled(error: StorageError) -> Problem {
     let unknown = matches!(error, StorageError::OutcomeUnknown(_));
     let mut problem = Problem::from(error);
     if unknown {

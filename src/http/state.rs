@@ -4,7 +4,9 @@ use std::{ops::Deref, sync::Arc};
 
 use super::body::Room;
 use crate::{
-    engine::{edit::Editor, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks},
+    engine::{
+        edit::Editor, indexing::Indexer, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks,
+    },
     model::{Clock, Limits},
     storage::Storage,
 };
@@ -34,6 +36,7 @@ pub struct Parts {
     pub logs: Logs,
     pub publisher: Publisher,
     pub editor: Editor,
+    pub indexer: Indexer,
     pub tails: Tails,
     pub tasks: Tasks,
     pub clock: Arc<dyn Clock>,

@@ -76,6 +76,11 @@ pub const QUERY_SELECT_MAX: usize = 64;
 pub const QUERY_TEXT_BYTES_MAX: usize = 1_024;
 /// Memory of a compiled pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Indexes of a projection, and fields of one.
+pub const INDEXES_MAX: usize = 16;
+pub const INDEX_FIELDS_MAX: usize = 4;
+/// Ranges of an index that one query reads.
+pub const INDEX_RANGES_MAX: usize = 64;
 /// Projections in one page, and in a page that does not say.
 pub const PAGE_PROJECTIONS_MAX: usize = 1_000;
 pub const PAGE_PROJECTIONS_DEFAULT: usize = 20;

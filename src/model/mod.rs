@@ -28,7 +28,9 @@ pub use json::RawJson;
 pub use lane::{Lane, Lanes, Ordering};
 pub use limits::Limits;
 pub use log::{Log, LogSettings};
-pub use name::{CategoryName, EntryId, EventName, LogName, NameFault, ProjectionName, StreamName};
+pub use name::{
+    CategoryName, EntryId, EventName, IndexName, LogName, NameFault, ProjectionName, StreamName,
+};
 pub use projection::{Change, Edit, Guard, Projection, Save};
 pub use publish::{Ack, Publish, Write, WriteAck};
 pub use range::{Direction, Page, Scan};

@@ -121,6 +121,8 @@ names! {
     EventName: check,
     /// The name that projections have in common.
     ProjectionName: check_projection,
+    /// The name of an index of a projection.
+    IndexName: check,
     /// What tells a projection from others of its name.
     EntryId: check_id,
 }

@@ -15,6 +15,8 @@ pub struct Query {
     pub count: bool,
     /// What is answered of each; nothing: all of it.
     pub select: Vec<Path>,
+    /// Whether it is told how it was answered.
+    pub explain: bool,
     /// Filter and sort in one text, for cursors to know their query by.
     pub identity: String,
 }
@@ -112,14 +114,22 @@ pub struct Text {
 }
 
 /// One key of an order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sort {
     pub by: By,
     pub descending: bool,
 }
 
+impl Sort {
+    /// The word for its direction.
+    #[must_use]
+    pub fn order(&self) -> &'static str {
+        if self.descending { "desc" } else { "asc" }
+    }
+}
+
 /// What is ordered by.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum By {
     Path(Path),
     Similarity { path: Path, to: Trigrams },

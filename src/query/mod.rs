@@ -37,12 +37,14 @@
 pub mod ast;
 pub mod cursor;
 pub mod eval;
+pub mod index;
 pub mod order;
 pub mod parse;
 pub mod path;
 pub mod pick;
+pub mod plan;
 pub mod select;
 pub mod similarity;
 
-pub use ast::{Filter, Paging, Path, Query, Sort};
+pub use ast::{By, Filter, Paging, Path, Query, Sort};
 pub use parse::{Fault, parse};

@@ -63,6 +63,40 @@ pub fn part(key: &mut Vec<u8>, value: &Json) {
     }
 }
 
+/// What a key is made of: the part of each field of its order, and the name and the id.
+#[must_use]
+pub fn parts<'a>(sort: &[Sort], key: &'a [u8]) -> Option<(Vec<&'a [u8]>, &'a [u8])> {
+    let mut rest = key;
+    let mut parts = Vec::with_capacity(sort.len());
+    for field in sort {
+        let turned = |byte: u8| if field.descending { !byte } else { byte };
+        let length = match turned(*rest.first()?) {
+            2 => 2,
+            3 => NUMBER_BYTES,
+            4 => rest.iter().position(|byte| turned(*byte) == 0)? + 1,
+            1 | 5 | 6 => 1,
+            _ => return None,
+        };
+        let (part, after) = rest.split_at_checked(length)?;
+        parts.push(part);
+        rest = after;
+    }
+    Some((parts, rest))
+}
+
+/// The float of a number's part.
+#[must_use]
+pub fn float(part: &[u8], descending: bool) -> Option<f64> {
+    let bytes: [u8; 8] = part.get(1..9)?.try_into().ok()?;
+    let turned = u64::from_be_bytes(bytes);
+    let turned = if descending { !turned } else { turned };
+    let negative = turned >> 63 == 0;
+    Some(f64::from_bits(if negative { !turned } else { turned & !(1 << 63) }))
+}
+
+/// A type, a float and what an integer has above it.
+const NUMBER_BYTES: usize = 11;
+
 /// A float, and what an integer has above it.
 fn number(key: &mut Vec<u8>, value: f64, rest: u16) {
     let bits = value.to_bits();

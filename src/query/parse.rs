@@ -66,14 +66,14 @@ pub fn parse_filter(filter: &Json) -> Result<Filter, Vec<Fault>> {
 
 /// A place in the query.
 #[derive(Clone)]
-struct At(String);
+pub(super) struct At(String);
 
 impl At {
-    fn root() -> Self {
+    pub(super) fn root() -> Self {
         Self(String::new())
     }
 
-    fn member(&self, name: &str) -> Self {
+    pub(super) fn member(&self, name: &str) -> Self {
         let mut pointer = format!("{}/", self.0);
         escape_pointer(name, &mut pointer);
         Self(pointer)
@@ -85,34 +85,40 @@ impl At {
 }
 
 /// An object's members at a place.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     object: &'a Json,
     at: At,
 }
 
 impl<'a> Members<'a> {
     /// A member that is there and not null: null counts as absent.
-    fn get(&self, name: &str) -> Option<(&'a Json, At)> {
+    pub(super) fn get(&self, name: &str) -> Option<(&'a Json, At)> {
         let value = self.object.get(name).filter(|value| !value.is_null())?;
         Some((value, self.at.member(name)))
     }
 }
 
+/// Reads what is written in the words of the language.
 #[derive(Default)]
-struct Reader {
-    faults: Vec<Fault>,
+pub(super) struct Reader {
+    pub(super) faults: Vec<Fault>,
     clauses: usize,
 }
 
 impl Reader {
     /// Notes what is wrong.
-    fn fault(&mut self, at: &At, detail: impl Into<String>) {
+    pub(super) fn fault(&mut self, at: &At, detail: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault { pointer: at.0.clone(), detail: detail.into() });
         }
     }
 
-    fn members<'a>(&mut self, value: &'a Json, at: &At, known: &[&str]) -> Option<Members<'a>> {
+    pub(super) fn members<'a>(
+        &mut self,
+        value: &'a Json,
+        at: &At,
+        known: &[&str],
+    ) -> Option<Members<'a>> {
         let Json::Object(members) = value else {
             self.fault(at, format!("expected an object with {}", list(known)));
             return None;
@@ -126,13 +132,14 @@ impl Reader {
 
     fn query(&mut self, query: &Json) -> Query {
         let at = At::root();
-        let known = ["filter", "sort", "page", "count", "select"];
+        let known = ["filter", "sort", "page", "count", "select", "explain"];
         let mut read = Query {
             filter: Filter::all(),
             sort: Vec::new(),
             paging: Paging::First { limit: PAGE_PROJECTIONS_DEFAULT },
             count: false,
             select: Vec::new(),
+            explain: false,
             identity: String::new(),
         };
         let Some(members) = self.members(query, &at, &known) else { return read };
@@ -148,6 +155,7 @@ impl Reader {
             read.paging = self.paging(page, &at);
         }
         read.count = self.flag(&members, "count");
+        read.explain = self.flag(&members, "explain");
         if let Some((select, at)) = members.get("select") {
             let paths = self.elements(select, &at, QUERY_SELECT_MAX, "paths");
             read.select = paths.filter_map(|(path, at)| self.path(Some(path), &at)).collect();
@@ -166,7 +174,7 @@ impl Reader {
         }
     }
 
-    fn elements<'a>(
+    pub(super) fn elements<'a>(
         &mut self,
         list: &'a Json,
         at: &At,
@@ -189,7 +197,7 @@ impl Reader {
     }
 
     /// A path; what is wrong with one is noted.
-    fn path(&mut self, path: Option<&Json>, at: &At) -> Option<Path> {
+    pub(super) fn path(&mut self, path: Option<&Json>, at: &At) -> Option<Path> {
         let Some(Json::String(text)) = path else {
             self.fault(at, "expected a path: a JSON Pointer such as \"/state/name\"");
             return None;
@@ -366,7 +374,7 @@ impl Reader {
         fields.filter_map(|(field, at)| self.field(field, &at)).collect()
     }
 
-    fn field(&mut self, field: &Json, at: &At) -> Option<Sort> {
+    pub(super) fn field(&mut self, field: &Json, at: &At) -> Option<Sort> {
         let members = self.members(field, at, &["path", "similarity", "order"])?;
         let descending = match members.get("order") {
             None => false,

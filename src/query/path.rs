@@ -1,10 +1,12 @@
 //! Paths: JSON Pointers (RFC 6901) into a document as it is answered.
 
+use std::fmt;
+
 use super::{
     ast::{Path, Root},
     parse::list,
 };
-use crate::model::limits::QUERY_TEXT_BYTES_MAX;
+use crate::model::{json::escape_pointer, limits::QUERY_TEXT_BYTES_MAX};
 
 /// Reads a path.
 pub fn read_path(text: &str) -> Result<Path, String> {
@@ -26,6 +28,18 @@ pub fn read_path(text: &str) -> Result<Path, String> {
         return Err(format!("nothing stands below /{first}"));
     }
     Ok(Path { root: *root, tokens })
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let root = Root::ALL.iter().find(|(_, root)| *root == self.root);
+        let mut pointer = format!("/{}", root.map_or("", |(name, _)| name));
+        for token in &self.tokens {
+            pointer.push('/');
+            escape_pointer(token, &mut pointer);
+        }
+        f.write_str(&pointer)
+    }
 }
 
 /// A reference token as it was before it was escaped (RFC 6901 §4).

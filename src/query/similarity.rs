@@ -27,9 +27,19 @@ impl Trigrams {
         Self(pieces)
     }
 
-    /// The pieces, in order.
-    pub fn pieces(&self) -> impl Iterator<Item = [char; 3]> + '_ {
-        self.0.iter().copied()
+    /// The pieces, as text.
+    pub fn keys(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.iter().map(|piece| piece.iter().collect())
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// From 0 to 1.

@@ -8,7 +8,9 @@
 
 pub mod append;
 pub mod catalogue;
+pub mod find;
 pub mod heads;
+pub mod indexes;
 pub mod memory;
 pub mod open;
 pub mod postgres;

@@ -8,16 +8,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
-use super::{Listing, StorageError};
+use super::{
+    Listing, StorageError,
+    indexes::{Alike, Declared, IndexRow, Keys, Unfinished, reindex},
+};
 use crate::{
     model::{
         Change, Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Save, Source,
         Timestamp, projection::Broken,
     },
-    query::{
-        Query,
-        pick::{Found, Pick, Window},
-    },
+    query::index::Index,
 };
 
 /// A document as a store keeps it.
@@ -78,6 +78,12 @@ pub trait ProjectionView: Send {
         source: &Source,
         limit: usize,
     ) -> Result<Vec<Projection>, StorageError>;
+    /// The indexes of a name, in the order of their declaration.
+    async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError>;
+    /// Documents in the order of their keys in an index.
+    async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError>;
+    /// Documents that share pieces with a text, the most alike first.
+    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError>;
     /// The names that have documents, and how many.
     async fn names(
         &mut self,
@@ -94,6 +100,21 @@ pub trait ProjectionSection: ProjectionView {
     async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError>;
     /// Writes documents of the locked name, new ones and others.
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError>;
+    /// Takes rows out of indexes, then puts others in. One that is not there, or is there, is passed over.
+    async fn rekey(&mut self, removed: &[IndexRow], added: &[IndexRow])
+    -> Result<(), StorageError>;
+    /// Begins an index of the locked name.
+    async fn begin_index(
+        &mut self,
+        name: &ProjectionName,
+        index: &Index,
+    ) -> Result<(), StorageError>;
+    /// Notes how far an index is built.
+    async fn advance_index(&mut self, index: &Declared) -> Result<(), StorageError>;
+    /// Takes an index from its name; its rows are removed later.
+    async fn retire_index(&mut self, id: i64) -> Result<(), StorageError>;
+    /// Removes some rows of a retired index, or the index itself if there are none; whether it is gone.
+    async fn sweep_index(&mut self, id: i64, limit: usize) -> Result<bool, StorageError>;
 }
 
 /// The projections of a store.
@@ -109,8 +130,19 @@ pub trait Projections: Send + Sync {
         name: &ProjectionName,
         batch: &[Edit],
     ) -> Result<Vec<EditOutcome>, StorageError>;
-    /// Removes all documents of a name; how many there were.
+    /// Removes all documents and indexes of a name; how many documents there were.
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError>;
+    /// Makes these the indexes of a name (see [`super::indexes::declare`]).
+    async fn declare(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        indexes: &[Index],
+    ) -> Result<(), StorageError>;
+    /// Indexes of all logs that are to be built or removed.
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError>;
+    /// Builds or removes a part of an index (see [`super::indexes::build`]); whether that was the last.
+    async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError>;
 }
 
 /// What became of one change.
@@ -147,7 +179,9 @@ pub async fn decide(
     let ids: Vec<EntryId> = ids.into_iter().collect();
     let known = section.kept(name, &ids).await?;
     let known = known.into_iter().map(|kept| (kept.projection.id.clone(), kept)).collect();
+    let indexes = section.indexes(name).await?;
     let mut desk = Desk { name, last, clock, known };
+    let before = if indexes.is_empty() { HashMap::new() } else { desk.known.clone() };
     let mut written = HashMap::new();
     let mut outcomes = Vec::with_capacity(batch.len());
     for edit in batch {
@@ -164,6 +198,9 @@ pub async fn decide(
     if !documents.is_empty() {
         documents.sort_by_key(|kept| kept.change);
         section.keep(&documents).await?;
+        if !indexes.is_empty() {
+            reindex(section, &indexes, &before, &documents).await?;
+        }
     }
     Ok(outcomes)
 }
@@ -237,85 +274,4 @@ impl Desk<'_> {
             updated_at: now,
         }
     }
-}
-
-/// Why a query found nothing out.
-#[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    /// It would have to examine more documents than it may.
-    #[error("the query would examine more than {0} documents")]
-    TooBroad(usize),
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-/// How far a query may reach.
-#[derive(Debug, Clone, Copy)]
-pub struct Reach {
-    /// Documents, and bytes of their JSON, that are read at once.
-    pub stretch: usize,
-    pub bytes: usize,
-    /// Documents that it examines.
-    pub examined: usize,
-}
-
-impl Default for Reach {
-    fn default() -> Self {
-        Self { stretch: 1_000, bytes: 4 << 20, examined: usize::MAX }
-    }
-}
-
-/// Documents that are judged before others get their turn.
-const JUDGED_AT_ONCE: usize = 16;
-
-/// Finds the page of a query among the documents of a name, or of all names.
-pub async fn find(
-    view: &mut dyn ProjectionView,
-    name: Option<&ProjectionName>,
-    query: &Query,
-    window: Window,
-    reach: Reach,
-) -> Result<Found, FindError> {
-    // In the order of names and ids a page begins at its cursor, and ends before all are read.
-    let in_order = query.sort.is_empty() && !query.count;
-    let (from, direction) = match &window {
-        Window::After { key: Some(key), .. } if in_order => (place(key), Direction::Forwards),
-        Window::Before { key, .. } if in_order => match place(key) {
-            Some(place) => (Some(place), Direction::Backwards),
-            None => (None, Direction::Forwards),
-        },
-        _ => (None, Direction::Forwards),
-    };
-    let mut limit = if in_order { window.size().min(reach.stretch) } else { reach.stretch };
-    let mut pick = Pick::new(&query.filter, &query.sort, window);
-    let (mut from, mut examined) = (from, 0);
-    loop {
-        let bytes = reach.bytes;
-        let stretch = Stretch { name: name.cloned(), from, direction, limit, bytes };
-        limit = (limit * 2).min(reach.stretch);
-        let Part { documents, at_end } = view.stretch(&stretch).await?;
-        examined += documents.len();
-        from = documents.last().map(|last| (last.name.clone(), last.id.clone()));
-        for (index, document) in documents.into_iter().enumerate() {
-            pick.look(document);
-            if index % JUDGED_AT_ONCE == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-        let full = in_order && pick.is_full(direction);
-        if examined > reach.examined && !full {
-            return Err(FindError::TooBroad(reach.examined));
-        }
-        if at_end || full {
-            return Ok(pick.found());
-        }
-    }
-}
-
-/// The name and the id of a key that has nothing before them, if it is one of a document.
-fn place(key: &[u8]) -> Option<(ProjectionName, EntryId)> {
-    let text = std::str::from_utf8(key.strip_suffix(&[0])?).ok()?;
-    let (name, id) = text.split_once('\0')?;
-    let whole = !name.is_empty() && !id.is_empty() && !id.contains('\0');
-    whole.then(|| (ProjectionName::stored(name), EntryId::stored(id)))
 }

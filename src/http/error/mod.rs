@@ -19,7 +19,7 @@ pub use self::{
 use crate::{
     engine::publish::PublishError,
     model::Cursor,
-    storage::{Cause, PutLogError, Refusal, StorageError, projections::FindError, scan::ScanError},
+    storage::{Cause, PutLogError, Refusal, StorageError, find::FindError, scan::ScanError},
 };
 
 /// A failure on its way to a client.

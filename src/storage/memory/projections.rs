@@ -1,7 +1,7 @@
 //! Projections in memory: one map, copied by an edit while somebody reads it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
     sync::{Arc, Mutex},
 };
@@ -11,8 +11,10 @@ use async_trait::async_trait;
 use super::{MemoryStore, lock};
 use crate::{
     model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source},
+    query::index::{Index, Row},
     storage::{
         Listing, StorageError,
+        indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
             EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
             decide,
@@ -27,17 +29,56 @@ pub(super) struct Drawer {
     documents: Arc<BTreeMap<(ProjectionName, EntryId), Kept>>,
     /// What drops left behind.
     left: BTreeMap<ProjectionName, (i64, i64)>,
+    indexes: Arc<BTreeMap<i64, Shelved>>,
+    /// The last index that was declared.
+    last_index: i64,
+}
+
+/// An index and its rows.
+#[derive(Debug, Clone)]
+struct Shelved {
+    name: ProjectionName,
+    declared: Declared,
+    retired: bool,
+    rows: BTreeSet<(Row, EntryId)>,
+}
+
+impl Drawer {
+    /// The documents of a name with these ids, in this order.
+    fn documents_of(&self, name: &ProjectionName, ids: &[&EntryId]) -> Vec<Projection> {
+        let place = |id: &EntryId| (name.clone(), id.clone());
+        let found = ids.iter().filter_map(|id| self.documents.get(&place(id)));
+        found.map(|kept| kept.projection.clone()).collect()
+    }
 }
 
 /// A drawer as it was when the view was opened.
 struct Documents {
     drawer: Drawer,
-    staged: Vec<Kept>,
+    staged: Vec<Step>,
 }
+
+/// What a section is to change, in order.
+type Step = Box<dyn FnOnce(&mut Drawer) + Send>;
 
 impl Documents {
     fn open(drawer: &Mutex<Drawer>) -> Self {
         Self { drawer: lock(drawer).clone(), staged: Vec::new() }
+    }
+
+    fn change_index(&mut self, id: i64, change: impl FnOnce(&mut Shelved) + Send + 'static) {
+        self.staged.push(Box::new(move |drawer| {
+            Arc::make_mut(&mut drawer.indexes).get_mut(&id).map(change);
+        }));
+    }
+
+    /// Ends a section: does what is staged.
+    fn commit(mut self, drawer: &Mutex<Drawer>) {
+        let staged = std::mem::take(&mut self.staged);
+        // What it saw is let go, so that nothing is copied.
+        drop(self);
+        let mut drawer = lock(drawer);
+        staged.into_iter().for_each(|step| step(&mut drawer));
     }
 
     fn live(&self) -> impl Iterator<Item = &Projection> {
@@ -94,6 +135,53 @@ impl ProjectionView for Documents {
         Ok(found.take(limit).cloned().collect())
     }
 
+    async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {
+        let all = self.drawer.indexes.values();
+        let live = all.filter(|shelved| shelved.name == *name && !shelved.retired);
+        Ok(live.map(|shelved| shelved.declared.clone()).collect())
+    }
+
+    async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError> {
+        let shelved = self.drawer.indexes.get(&keys.index).filter(|_| keys.from < keys.to);
+        let Some(shelved) = shelved else { return Ok(Part { at_end: true, ..Part::default() }) };
+        let bound = |key: &[u8]| (Row { key: key.to_vec(), pieces: 0 }, EntryId::stored(""));
+        let rows = shelved.rows.range(bound(&keys.from)..bound(&keys.to)).map(|(_, id)| id);
+        let documents = |ids: Vec<&EntryId>| self.drawer.documents_of(&keys.name, &ids);
+        let found = match keys.direction {
+            Direction::Forwards => documents(rows.take(keys.limit).collect()),
+            Direction::Backwards => documents(rows.rev().take(keys.limit).collect()),
+        };
+        Ok(Part { at_end: found.len() < keys.limit, documents: found })
+    }
+
+    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+        let rows = self.drawer.indexes.get(&alike.index).map(|shelved| &shelved.rows);
+        let mut shared = HashMap::new();
+        for (row, id) in rows.into_iter().flatten() {
+            if alike.pieces.iter().any(|piece| piece.as_bytes() == row.key) {
+                shared.entry(id).or_insert((0, row.pieces)).0 += 1;
+            }
+        }
+        let count = |count: i64| i32::try_from(count).map_or(f64::MAX, f64::from);
+        let asked = i64::try_from(alike.pieces.len()).unwrap_or(i64::MAX);
+        let scored = shared
+            .into_iter()
+            .map(|(id, (shared, pieces))| (count(shared) / count(asked + pieces - shared), id));
+        let mut scored: Vec<(f64, &EntryId)> = scored
+            .filter(|(score, id)| {
+                let after = alike.after.as_ref();
+                *score >= alike.at_least
+                    && after.is_none_or(|(last, of)| {
+                        score < last || (score.total_cmp(last).is_eq() && *id > of)
+                    })
+            })
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        let ids: Vec<&EntryId> = scored.into_iter().take(alike.limit).map(|(_, id)| id).collect();
+        let documents = self.drawer.documents_of(&alike.name, &ids);
+        Ok(Part { at_end: documents.len() < alike.limit, documents })
+    }
+
     async fn names(
         &mut self,
         listing: &Listing,
@@ -122,8 +210,69 @@ impl ProjectionSection for Documents {
     }
 
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError> {
-        self.staged.extend_from_slice(documents);
+        let documents = documents.to_vec();
+        self.staged.push(Box::new(|drawer| {
+            let kept = Arc::make_mut(&mut drawer.documents);
+            for document in documents {
+                let place = (document.projection.name.clone(), document.projection.id.clone());
+                kept.insert(place, document);
+            }
+        }));
         Ok(())
+    }
+
+    async fn rekey(
+        &mut self,
+        removed: &[IndexRow],
+        added: &[IndexRow],
+    ) -> Result<(), StorageError> {
+        let (removed, added) = (removed.to_vec(), added.to_vec());
+        self.staged.push(Box::new(|drawer| {
+            let indexes = Arc::make_mut(&mut drawer.indexes);
+            for IndexRow { index, row, id } in removed {
+                indexes.get_mut(&index).map(|shelved| shelved.rows.remove(&(row, id)));
+            }
+            for IndexRow { index, row, id } in added {
+                indexes.get_mut(&index).map(|shelved| shelved.rows.insert((row, id)));
+            }
+        }));
+        Ok(())
+    }
+
+    async fn begin_index(
+        &mut self,
+        name: &ProjectionName,
+        index: &Index,
+    ) -> Result<(), StorageError> {
+        let (name, index) = (name.clone(), index.clone());
+        self.staged.push(Box::new(|drawer| {
+            drawer.last_index += 1;
+            let id = drawer.last_index;
+            let declared = Declared { id, index, built: false, upto: None, documents: 0 };
+            let shelved = Shelved { name, declared, retired: false, rows: BTreeSet::new() };
+            Arc::make_mut(&mut drawer.indexes).insert(id, shelved);
+        }));
+        Ok(())
+    }
+
+    async fn advance_index(&mut self, index: &Declared) -> Result<(), StorageError> {
+        self.change_index(index.id, {
+            let index = index.clone();
+            |shelved| shelved.declared = index
+        });
+        Ok(())
+    }
+
+    async fn retire_index(&mut self, id: i64) -> Result<(), StorageError> {
+        self.change_index(id, |shelved| shelved.retired = true);
+        Ok(())
+    }
+
+    async fn sweep_index(&mut self, id: i64, _limit: usize) -> Result<bool, StorageError> {
+        self.staged.push(Box::new(move |drawer| {
+            Arc::make_mut(&mut drawer.indexes).remove(&id);
+        }));
+        Ok(true)
     }
 }
 
@@ -143,13 +292,7 @@ impl Projections for MemoryStore {
         let _turn = entry.editing.lock().await;
         let mut section = Documents::open(&entry.drawer);
         let outcomes = decide(&mut section, name, self.clock.now(), batch).await?;
-        let staged = std::mem::take(&mut section.staged);
-        drop(section);
-        let mut drawer = lock(&entry.drawer);
-        let documents = Arc::make_mut(&mut drawer.documents);
-        for kept in staged {
-            documents.insert((name.clone(), kept.projection.id.clone()), kept);
-        }
+        section.commit(&entry.drawer);
         Ok(outcomes)
     }
 
@@ -168,6 +311,48 @@ impl Projections for MemoryStore {
             of != name
         });
         drawer.left.insert(name.clone(), (change, version));
+        for shelved in Arc::make_mut(&mut drawer.indexes).values_mut() {
+            shelved.retired |= shelved.name == *name;
+        }
         Ok(dropped)
+    }
+
+    async fn declare(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        wanted: &[Index],
+    ) -> Result<(), StorageError> {
+        let entry = self.entry(log)?;
+        let _turn = entry.editing.lock().await;
+        let mut section = Documents::open(&entry.drawer);
+        declared::declare(&mut section, name, wanted).await?;
+        section.commit(&entry.drawer);
+        Ok(())
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError> {
+        let logs: Vec<_> = lock(&self.logs).values().cloned().collect();
+        let mut found = Vec::new();
+        for entry in logs {
+            let indexes = lock(&entry.drawer).indexes.clone();
+            let wanting =
+                indexes.values().filter(|shelved| shelved.retired || !shelved.declared.built);
+            found.extend(wanting.map(|shelved| Unfinished {
+                log: entry.log.name.clone(),
+                name: shelved.name.clone(),
+                index: shelved.declared.id,
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
+        let entry = self.entry(log)?;
+        let _turn = entry.editing.lock().await;
+        let mut section = Documents::open(&entry.drawer);
+        let done = declared::build(&mut section, work).await?;
+        section.commit(&entry.drawer);
+        Ok(done)
     }
 }

@@ -12,13 +12,15 @@ use super::{
 };
 use crate::{
     model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source},
+    query::index::Index,
     storage::{
         Listing, StorageError,
+        indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
             EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
             decide,
         },
-        sql::projections::{columns, kept, names, part},
+        sql::projections::{columns, indexes, kept, names, part, unfinished},
     },
 };
 
@@ -61,6 +63,12 @@ impl Documents {
     ) -> Result<Vec<Kept>, StorageError> {
         let rows = query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
         rows.iter().map(kept).collect::<Result<_, _>>().map_err(of_query)
+    }
+
+    /// Runs a statement; how many rows it was about.
+    async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, StorageError> {
+        let done = query.execute(&mut self.loan.connection).await.map_err(of_query)?;
+        Ok(done.rows_affected())
     }
 
     async fn commit(mut self) -> Result<(), sqlx::Error> {
@@ -109,7 +117,7 @@ impl ProjectionView for Documents {
         };
         let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
         let rows = query.bind(limit(stretch.limit)).fetch(&mut self.loan.connection);
-        part(rows, stretch).await.map_err(of_query)
+        part(rows, stretch.limit, stretch.bytes).await.map_err(of_query)
     }
 
     async fn of_source(
@@ -122,6 +130,41 @@ impl ProjectionView for Documents {
         let query = sqlx::query(include_str!("sql/projections_of_source.sql"));
         let query = query.bind(self.log).bind(name.as_str()).bind(category).bind(stream);
         self.all(query.bind(limit(most))).await.map(documents)
+    }
+
+    async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {
+        let query = sqlx::query_as(include_str!("sql/projection_indexes.sql"));
+        let query = query.bind(self.log).bind(name.as_str());
+        indexes(query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?)
+    }
+
+    async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError> {
+        let sql = match keys.direction {
+            Direction::Forwards => include_str!("sql/projections_of_keys.sql"),
+            Direction::Backwards => include_str!("sql/projections_of_keys_backwards.sql"),
+        };
+        let query = sqlx::query(sql).bind(self.log).bind(keys.name.as_str()).bind(keys.index);
+        let query = query.bind(&keys.from).bind(&keys.to).bind(limit(keys.limit));
+        let rows = query.fetch(&mut self.loan.connection);
+        part(rows, keys.limit, keys.bytes).await.map_err(of_query)
+    }
+
+    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+        // No score is above 1.
+        let (score, id) =
+            alike.after.as_ref().map_or((2.0, ""), |(score, id)| (*score, id.as_str()));
+        let query = sqlx::query(include_str!("sql/projections_alike.sql"))
+            .bind(self.log)
+            .bind(alike.name.as_str())
+            .bind(alike.index)
+            .bind(alike.pieces.iter().map(String::as_bytes).collect::<Vec<_>>())
+            .bind(limit(alike.pieces.len()))
+            .bind(alike.at_least)
+            .bind(score)
+            .bind(id)
+            .bind(limit(alike.limit));
+        let rows = query.fetch(&mut self.loan.connection);
+        part(rows, alike.limit, alike.bytes).await.map_err(of_query)
     }
 
     async fn names(
@@ -187,6 +230,67 @@ impl ProjectionSection for Documents {
             .map(|_| ())
             .map_err(of_query)
     }
+
+    async fn rekey(
+        &mut self,
+        removed: &[IndexRow],
+        added: &[IndexRow],
+    ) -> Result<(), StorageError> {
+        let indexes = |rows: &[IndexRow]| rows.iter().map(|row| row.index).collect::<Vec<_>>();
+        let keys =
+            |rows: &[IndexRow]| rows.iter().map(|row| row.row.key.clone()).collect::<Vec<_>>();
+        let ids = |rows: &[IndexRow]| rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>();
+        if !removed.is_empty() {
+            let query = sqlx::query(include_str!("sql/delete_keys.sql"));
+            self.run(query.bind(indexes(removed)).bind(keys(removed)).bind(ids(removed))).await?;
+        }
+        if !added.is_empty() {
+            let pieces = added.iter().map(|row| row.row.pieces).collect::<Vec<_>>();
+            let query = sqlx::query(include_str!("sql/insert_keys.sql"));
+            let query = query.bind(indexes(added)).bind(keys(added)).bind(ids(added));
+            self.run(query.bind(pieces)).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_index(
+        &mut self,
+        name: &ProjectionName,
+        index: &Index,
+    ) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/insert_index.sql")).bind(self.log);
+        let query = query.bind(name.as_str()).bind(index.name.as_str());
+        self.run(query.bind(index.of.definition().to_string())).await.map(|_| ())
+    }
+
+    async fn advance_index(&mut self, index: &Declared) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/advance_index.sql")).bind(index.id);
+        let upto = index.upto.as_ref().map_or("", EntryId::as_str);
+        self.run(query.bind(index.built).bind(upto).bind(index.documents)).await.map(|_| ())
+    }
+
+    async fn retire_index(&mut self, id: i64) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/retire_index.sql"));
+        self.run(query.bind(id)).await.map(|_| ())
+    }
+
+    async fn sweep_index(&mut self, id: i64, most: usize) -> Result<bool, StorageError> {
+        let query = sqlx::query(include_str!("sql/sweep_keys.sql"));
+        if self.run(query.bind(id).bind(limit(most))).await? > 0 {
+            return Ok(false);
+        }
+        let query = sqlx::query(include_str!("sql/delete_index.sql"));
+        self.run(query.bind(id)).await.map(|_| true)
+    }
+}
+
+impl PostgresStore {
+    async fn locked(&self, log: &Log, name: &ProjectionName) -> Result<Documents, StorageError> {
+        let loan = self.writers.begin(WRITE).await.map_err(of_query)?;
+        let mut section = Documents::new(log, loan);
+        section.lock(name).await.map_err(of_query)?;
+        Ok(section)
+    }
 }
 
 #[async_trait]
@@ -203,9 +307,7 @@ impl Projections for PostgresStore {
         batch: &[Edit],
     ) -> Result<Vec<EditOutcome>, StorageError> {
         in_time(async {
-            let loan = self.writers.begin(WRITE).await.map_err(of_query)?;
-            let mut section = Documents::new(log, loan);
-            section.lock(name).await.map_err(of_query)?;
+            let mut section = self.locked(log, name).await?;
             let outcomes = decide(&mut section, name, self.clock.now(), batch).await?;
             section.commit().await.map_err(of_commit)?;
             Ok(outcomes)
@@ -215,9 +317,7 @@ impl Projections for PostgresStore {
 
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         in_time(async {
-            let loan = self.writers.begin(WRITE).await.map_err(of_query)?;
-            let mut section = Documents::new(log, loan);
-            section.lock(name).await.map_err(of_query)?;
+            let mut section = self.locked(log, name).await?;
             let (change, version) = section.left;
             let extent: (i64, i64, i64) =
                 sqlx::query_as(include_str!("sql/projections_extent.sql"))
@@ -226,22 +326,49 @@ impl Projections for PostgresStore {
                     .fetch_one(&mut section.loan.connection)
                     .await
                     .map_err(of_query)?;
-            sqlx::query(include_str!("sql/update_projection_name.sql"))
-                .bind(log.id)
-                .bind(name.as_str())
-                .bind(change.max(extent.1))
-                .bind(version.max(extent.2))
-                .execute(&mut section.loan.connection)
-                .await
-                .map_err(of_query)?;
-            sqlx::query(include_str!("sql/delete_projections.sql"))
-                .bind(log.id)
-                .bind(name.as_str())
-                .execute(&mut section.loan.connection)
-                .await
-                .map_err(of_query)?;
+            let query = sqlx::query(include_str!("sql/update_projection_name.sql"));
+            let query = query.bind(log.id).bind(name.as_str());
+            section.run(query.bind(change.max(extent.1)).bind(version.max(extent.2))).await?;
+            for sql in
+                [include_str!("sql/retire_indexes.sql"), include_str!("sql/delete_projections.sql")]
+            {
+                section.run(sqlx::query(sql).bind(log.id).bind(name.as_str())).await?;
+            }
             section.commit().await.map_err(of_commit)?;
             Ok(extent.0)
+        })
+        .await
+    }
+
+    async fn declare(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        wanted: &[Index],
+    ) -> Result<(), StorageError> {
+        in_time(async {
+            let mut section = self.locked(log, name).await?;
+            declared::declare(&mut section, name, wanted).await?;
+            section.commit().await.map_err(of_commit)
+        })
+        .await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError> {
+        let mut loan = self.readers.begin(READ).await.map_err(of_query)?;
+        let query = sqlx::query_as(include_str!("sql/unfinished_indexes.sql"));
+        let rows = query.fetch_all(&mut loan.connection).await.map_err(of_query)?;
+        sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
+        loan.give_back();
+        Ok(unfinished(rows))
+    }
+
+    async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
+        in_time(async {
+            let mut section = self.locked(log, &work.name).await?;
+            let done = declared::build(&mut section, work).await?;
+            section.commit().await.map_err(of_commit)?;
+            Ok(done)
         })
         .await
     }

@@ -5,11 +5,14 @@ use futures_util::{Stream, TryStreamExt};
 use super::rows::Columns;
 use crate::{
     model::{
-        CategoryName, EntryId, Json, Projection, ProjectionName, Source, StreamKey, StreamName,
+        CategoryName, EntryId, Json, LogName, Projection, ProjectionName, Source, StreamKey,
+        StreamName,
     },
+    query::index,
     storage::{
-        Listing,
-        projections::{Kept, Part, Stretch},
+        Listing, StorageError,
+        indexes::{Declared, Unfinished},
+        projections::{Kept, Part},
     },
 };
 
@@ -33,13 +36,14 @@ pub(in crate::storage) fn kept(row: &impl Columns) -> Result<Kept, sqlx::Error> 
     })
 }
 
-/// Documents of rows as they arrive, as far as a stretch goes. What is not read is not held.
+/// Documents of rows as they arrive, up to a number and to so many bytes. What is not read is not held.
 pub(in crate::storage) async fn part<R: Columns>(
     mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
-    stretch: &Stretch,
+    limit: usize,
+    bytes_max: usize,
 ) -> Result<Part, sqlx::Error> {
     let (mut part, mut bytes) = (Part::default(), 0);
-    while bytes < stretch.bytes && part.documents.len() < stretch.limit {
+    while bytes < bytes_max && part.documents.len() < limit {
         let Some(row) = rows.try_next().await? else {
             part.at_end = true;
             break;
@@ -78,4 +82,28 @@ pub(in crate::storage) fn names(
 ) -> Vec<(ProjectionName, i64)> {
     let wanted = rows.into_iter().filter(|(name, _)| listing.holds(name));
     wanted.map(|(name, count)| (ProjectionName::stored(name), count)).collect()
+}
+
+/// id, title, definition, built, upto, documents
+pub(in crate::storage) fn indexes(
+    rows: Vec<(i64, String, String, bool, String, i64)>,
+) -> Result<Vec<Declared>, StorageError> {
+    let declared =
+        |(id, title, definition, built, upto, documents): (_, String, String, _, _, _)| {
+            let index = index::stored(&title, &definition)
+                .ok_or_else(|| StorageError::broken(format!("index {id} has no definition")))?;
+            let upto = Some(upto).filter(|upto: &String| !upto.is_empty()).map(EntryId::stored);
+            Ok(Declared { id, index, built, upto, documents })
+        };
+    rows.into_iter().map(declared).collect()
+}
+
+/// log, name, index
+pub(in crate::storage) fn unfinished(rows: Vec<(String, String, i64)>) -> Vec<Unfinished> {
+    let work = |(log, name, index): (String, String, i64)| Unfinished {
+        log: LogName::stored(log),
+        name: ProjectionName::stored(name),
+        index,
+    };
+    rows.into_iter().map(work).collect()
 }

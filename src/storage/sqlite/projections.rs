@@ -8,14 +8,16 @@ use super::{
     error::{of_commit, of_query},
 };
 use crate::{
-    model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source, Timestamp},
+    model::{Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Source, Timestamp},
+    query::index::Index,
     storage::{
         Listing, StorageError,
+        indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
             EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
             decide,
         },
-        sql::projections::{columns, kept, names, part},
+        sql::projections::{columns, indexes, kept, names, part, unfinished},
     },
 };
 
@@ -32,6 +34,15 @@ impl Documents {
     ) -> Result<Vec<Kept>, StorageError> {
         let rows = query.fetch_all(&mut *self.transaction).await.map_err(of_query)?;
         rows.iter().map(kept).collect::<Result<_, _>>().map_err(of_query)
+    }
+
+    /// Runs a statement; how many rows it was about.
+    async fn run(
+        &mut self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<u64, StorageError> {
+        let done = query.execute(&mut *self.transaction).await.map_err(of_query)?;
+        Ok(done.rows_affected())
     }
 
     /// What a drop of a name left behind.
@@ -53,6 +64,11 @@ impl Documents {
 
 fn documents(kept: Vec<Kept>) -> Vec<Projection> {
     kept.into_iter().map(|kept| kept.projection).collect()
+}
+
+/// Texts as a JSON list.
+fn texts(texts: &[String]) -> String {
+    Json::Array(texts.iter().cloned().map(Json::String).collect()).to_string()
 }
 
 fn limit(count: usize) -> i64 {
@@ -94,7 +110,7 @@ impl ProjectionView for Documents {
         };
         let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
         let rows = query.bind(limit(stretch.limit)).fetch(&mut *self.transaction);
-        part(rows, stretch).await.map_err(of_query)
+        part(rows, stretch.limit, stretch.bytes).await.map_err(of_query)
     }
 
     async fn of_source(
@@ -107,6 +123,41 @@ impl ProjectionView for Documents {
         let query = sqlx::query(include_str!("sql/projections_of_source.sql"));
         let query = query.bind(self.log).bind(name.as_str()).bind(category).bind(stream);
         self.all(query.bind(limit(most))).await.map(documents)
+    }
+
+    async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {
+        let query = sqlx::query_as(include_str!("sql/projection_indexes.sql"));
+        let query = query.bind(self.log).bind(name.as_str());
+        indexes(query.fetch_all(&mut *self.transaction).await.map_err(of_query)?)
+    }
+
+    async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError> {
+        let sql = match keys.direction {
+            Direction::Forwards => include_str!("sql/projections_of_keys.sql"),
+            Direction::Backwards => include_str!("sql/projections_of_keys_backwards.sql"),
+        };
+        let query = sqlx::query(sql).bind(self.log).bind(keys.name.as_str()).bind(keys.index);
+        let query = query.bind(&keys.from).bind(&keys.to).bind(limit(keys.limit));
+        let rows = query.fetch(&mut *self.transaction);
+        part(rows, keys.limit, keys.bytes).await.map_err(of_query)
+    }
+
+    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+        // No score is above 1.
+        let (score, id) =
+            alike.after.as_ref().map_or((2.0, ""), |(score, id)| (*score, id.as_str()));
+        let query = sqlx::query(include_str!("sql/projections_alike.sql"))
+            .bind(self.log)
+            .bind(alike.name.as_str())
+            .bind(alike.index)
+            .bind(texts(&alike.pieces))
+            .bind(limit(alike.pieces.len()))
+            .bind(alike.at_least)
+            .bind(score)
+            .bind(id)
+            .bind(limit(alike.limit));
+        let rows = query.fetch(&mut *self.transaction);
+        part(rows, alike.limit, alike.bytes).await.map_err(of_query)
     }
 
     async fn names(
@@ -170,6 +221,60 @@ impl ProjectionSection for Documents {
         }
         Ok(())
     }
+
+    async fn rekey(
+        &mut self,
+        removed: &[IndexRow],
+        added: &[IndexRow],
+    ) -> Result<(), StorageError> {
+        for IndexRow { index, row, id } in removed {
+            let query = sqlx::query(include_str!("sql/delete_key.sql"));
+            self.run(query.bind(index).bind(&row.key).bind(id.as_str())).await?;
+        }
+        for IndexRow { index, row, id } in added {
+            let query = sqlx::query(include_str!("sql/insert_key.sql"));
+            let query = query.bind(index).bind(&row.key).bind(id.as_str());
+            self.run(query.bind(row.pieces)).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_index(
+        &mut self,
+        name: &ProjectionName,
+        index: &Index,
+    ) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/insert_index.sql")).bind(self.log);
+        let query = query.bind(name.as_str()).bind(index.name.as_str());
+        self.run(query.bind(index.of.definition().to_string())).await.map(|_| ())
+    }
+
+    async fn advance_index(&mut self, index: &Declared) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/advance_index.sql")).bind(index.id);
+        let upto = index.upto.as_ref().map_or("", EntryId::as_str);
+        self.run(query.bind(index.built).bind(upto).bind(index.documents)).await.map(|_| ())
+    }
+
+    async fn retire_index(&mut self, id: i64) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/retire_index.sql"));
+        self.run(query.bind(id)).await.map(|_| ())
+    }
+
+    async fn sweep_index(&mut self, id: i64, most: usize) -> Result<bool, StorageError> {
+        let query = sqlx::query(include_str!("sql/sweep_keys.sql"));
+        if self.run(query.bind(id).bind(limit(most))).await? > 0 {
+            return Ok(false);
+        }
+        let query = sqlx::query(include_str!("sql/delete_index.sql"));
+        self.run(query.bind(id)).await.map(|_| true)
+    }
+}
+
+impl SqliteStore {
+    async fn locked(&self, log: &Log) -> Result<Documents, StorageError> {
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
+        Ok(Documents { log: log.id, transaction })
+    }
 }
 
 #[async_trait]
@@ -185,16 +290,14 @@ impl Projections for SqliteStore {
         name: &ProjectionName,
         batch: &[Edit],
     ) -> Result<Vec<EditOutcome>, StorageError> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
-        let mut section = Documents { log: log.id, transaction };
+        let mut section = self.locked(log).await?;
         let outcomes = decide(&mut section, name, self.clock.now(), batch).await?;
         section.transaction.commit().await.map_err(of_commit)?;
         Ok(outcomes)
     }
 
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
-        let mut section = Documents { log: log.id, transaction };
+        let mut section = self.locked(log).await?;
         let (change, version) = section.left(name).await?;
         let extent: (i64, i64, i64) = sqlx::query_as(include_str!("sql/projections_extent.sql"))
             .bind(log.id)
@@ -202,21 +305,39 @@ impl Projections for SqliteStore {
             .fetch_one(&mut *section.transaction)
             .await
             .map_err(of_query)?;
-        sqlx::query(include_str!("sql/update_projection_name.sql"))
-            .bind(log.id)
-            .bind(name.as_str())
-            .bind(change.max(extent.1))
-            .bind(version.max(extent.2))
-            .execute(&mut *section.transaction)
-            .await
-            .map_err(of_query)?;
-        sqlx::query(include_str!("sql/delete_projections.sql"))
-            .bind(log.id)
-            .bind(name.as_str())
-            .execute(&mut *section.transaction)
-            .await
-            .map_err(of_query)?;
+        let query = sqlx::query(include_str!("sql/update_projection_name.sql"));
+        let query = query.bind(log.id).bind(name.as_str());
+        section.run(query.bind(change.max(extent.1)).bind(version.max(extent.2))).await?;
+        for sql in
+            [include_str!("sql/retire_indexes.sql"), include_str!("sql/delete_projections.sql")]
+        {
+            section.run(sqlx::query(sql).bind(log.id).bind(name.as_str())).await?;
+        }
         section.transaction.commit().await.map_err(of_commit)?;
         Ok(extent.0)
+    }
+
+    async fn declare(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        wanted: &[Index],
+    ) -> Result<(), StorageError> {
+        let mut section = self.locked(log).await?;
+        declared::declare(&mut section, name, wanted).await?;
+        section.transaction.commit().await.map_err(of_commit)
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError> {
+        let query = sqlx::query_as(include_str!("sql/unfinished_indexes.sql"));
+        let rows = query.fetch_all(&self.readers).await.map_err(of_query)?;
+        Ok(unfinished(rows))
+    }
+
+    async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
+        let mut section = self.locked(log).await?;
+        let done = declared::build(&mut section, work).await?;
+        section.transaction.commit().await.map_err(of_commit)?;
+        Ok(done)
     }
 }

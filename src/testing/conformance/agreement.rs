@@ -1,6 +1,7 @@
 //! Agreement: random queries of random documents, held to the reference page by page.
 
 use super::{
+    indexing::declare,
     queries::{query, whole},
     saving::{name, save},
     store::TestStore,
@@ -22,36 +23,51 @@ const QUERIES: usize = 60;
 /// for.
 pub async fn agree(store: &TestStore, pages: usize) -> usize {
     let log = store.log().await;
-    let mut asked = 0;
+    let (mut asked, mut by_index) = (0, 0);
     while asked < pages {
         let (name, other) = (name(), name());
         let id = |n: usize| format!("{}{}", ["a", "B", "é", "Z", "z"][n % 5], n / 5);
         let saves = (0..DOCUMENTS)
             .map(|n| Save { metadata: Json::stored(&object(1)), ..save(&id(n), &object(2)) });
         let saves: Vec<Save> = saves.collect();
+        // Rows of what was there before an index are built, those of later saves are kept.
+        store.save_all(&log, &name, saves[..DOCUMENTS / 2].to_vec()).await;
+        let (indexes, first) = (indexes(), random::below(2) == 0);
+        if first {
+            declare(store, &log, &name, &declaration(&indexes)).await;
+        }
         let mut documents = store.save_all(&log, &name, saves.clone()).await;
         for (document, save) in documents.iter().zip(&saves) {
             assert_eq!((&document.state, &document.metadata), (&save.state, &save.metadata));
+        }
+        if !first {
+            declare(store, &log, &name, &declaration(&indexes)).await;
         }
         // One more name, for queries of all.
         documents.extend(store.save_all(&log, &other, saves[..DOCUMENTS / 3].to_vec()).await);
         for turn in 0..QUERIES {
             let of = (turn % 2 == 0).then_some(&name);
-            let text = format!("{{\"filter\":{},\"sort\":[{}]}}", filter(2), sort());
+            let text = match indexes.get(random::below(4)) {
+                Some(fields) if of.is_some() => served(fields, &saves),
+                _ => format!("{{\"filter\":{},\"sort\":[{}]}}", filter(2), sort()),
+            };
             let query = query(&text);
             let wanted = documents.iter().filter(|found| of.is_none_or(|name| found.name == *name));
             let expected = reference(wanted, &query);
-            asked += walk(store, &log, of, &query, &expected).await;
+            let walked = walk(store, &log, of, &query, &expected).await;
+            (asked, by_index) = (asked + walked.0, by_index + walked.1);
             let counted = Query { count: true, ..query };
-            let found = store.find(&log, of, &counted, whole()).await;
-            assert_eq!(found, expected, "{text}");
+            let answer = store.answer(&log, of, &counted, whole()).await;
+            assert_eq!(answer.found, expected, "{text}: {}", answer.plan);
             asked += 1;
+            by_index += usize::from(answer.index.is_some());
         }
         for name in [&name, &other] {
             let dropped = store.storage.projections.drop_projection(&log, name).await;
             dropped.expect("they are dropped");
         }
     }
+    assert!(by_index > asked / 50, "indexes served {by_index} queries of {asked} pages");
     asked
 }
 
@@ -151,6 +167,87 @@ fn filter(depth: usize) -> String {
     }
 }
 
+/// A field of an index, or of a sort: its path and its order.
+type Field = (&'static str, &'static str);
+
+fn field() -> Field {
+    (path(), ["asc", "desc"][random::below(2)])
+}
+
+fn written((path, order): &Field) -> String {
+    format!("{{\"path\":\"{path}\",\"order\":\"{order}\"}}")
+}
+
+/// Three indexes of fields. One more has no field: it is of a similarity.
+fn indexes() -> Vec<Vec<Field>> {
+    let index = |_| {
+        let mut fields: Vec<Field> = (0..=random::below(3)).map(|_| field()).collect();
+        fields.sort_unstable();
+        fields.dedup_by_key(|(path, _)| *path);
+        fields
+    };
+    (0..3).map(index).collect()
+}
+
+fn declaration(indexes: &[Vec<Field>]) -> String {
+    let index = |(n, fields): (usize, &Vec<Field>)| {
+        let fields = fields.iter().map(written).collect::<Vec<_>>().join(",");
+        format!("{{\"name\":\"{n}\",\"fields\":[{fields}]}}")
+    };
+    let alike = format!("{{\"name\":\"alike\",\"similarity\":\"{}\"}}", path());
+    let indexes = indexes.iter().enumerate().map(index).chain([alike]);
+    format!("{{\"indexes\":[{}]}}", indexes.collect::<Vec<_>>().join(","))
+}
+
+/// A query that an index may serve: values for its first fields, perhaps a range, and a sort by the rest.
+fn served(fields: &[Field], states: &[Save]) -> String {
+    let fixed = random::below(fields.len() + 1);
+    let timeless = |(path, _): &&Field| !path.contains("_at");
+    let mut filters: Vec<String> = fields[..fixed]
+        .iter()
+        .filter(timeless)
+        .map(|(path, _)| {
+            format!("{{\"eq\":{{\"path\":\"{path}\",\"value\":{}}}}}", known(path, states))
+        })
+        .collect();
+    if let Some((path, _)) = fields.get(fixed).filter(timeless) {
+        let known = known(path, states);
+        filters.push(match random::below(4) {
+            0 => format!("{{\"in\":{{\"path\":\"{path}\",\"values\":[{known},{}]}}}}", value(0)),
+            1 => format!("{{\"prefix\":{{\"path\":\"{path}\",\"value\":\"a\"}}}}"),
+            2 if known.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) => {
+                let than = ["gt", "ge", "lt", "le"][random::below(4)];
+                format!("{{\"{than}\":{{\"path\":\"{path}\",\"value\":{known}}}}}")
+            }
+            _ => filter(0),
+        });
+    }
+    let sort: Vec<String> = match random::below(3) {
+        0 => Vec::new(),
+        1 => fields.iter().map(written).collect(),
+        _ => fields[fixed..].iter().map(written).collect(),
+    };
+    format!("{{\"filter\":{{\"and\":[{}]}},\"sort\":[{}]}}", filters.join(","), sort.join(","))
+}
+
+/// A value that some document has there.
+fn known(path: &str, saves: &[Save]) -> String {
+    let save = &saves[random::below(saves.len())];
+    let path = crate::query::path::read_path(path).expect("it is a path");
+    let document = Projection {
+        name: ProjectionName::stored("any"),
+        id: save.id.clone(),
+        source: save.source.clone(),
+        state: save.state.clone(),
+        metadata: save.metadata.clone(),
+        version: 2,
+        sequence_number: None,
+        created_at: super::store::time("2026-01-01T00:00:00Z"),
+        updated_at: super::store::time("2026-01-01T00:00:00Z"),
+    };
+    path.find(&document).map_or("null".to_owned(), |found| found.to_string())
+}
+
 fn sort() -> String {
     let field = |_| {
         let order = ["asc", "desc"][random::below(2)];
@@ -165,21 +262,25 @@ fn sort() -> String {
     (0..random::below(4)).map(field).collect::<Vec<_>>().join(",")
 }
 
-/// Every page, forwards and backwards, joins to what the reference finds; how many pages there were.
+/// Every page, forwards and backwards, joins to what the reference finds; how many pages there were, and how many
+/// of them came by an index.
 async fn walk(
     store: &TestStore,
     log: &Log,
     name: Option<&ProjectionName>,
     query: &Query,
     expected: &Found,
-) -> usize {
-    let mut pages = 1;
+) -> (usize, usize) {
+    let (mut pages, mut by_index) = (0, 0);
     let limit = 1 + random::below(5);
-    let page = async |window| store.find(log, name, query, window).await;
+    let mut page = async |window| {
+        let answer = store.answer(log, name, query, window).await;
+        (pages, by_index) = (pages + 1, by_index + usize::from(answer.index.is_some()));
+        answer.found
+    };
     let (mut walked, mut key) = (Vec::new(), None);
     loop {
         let found = page(Window::After { key: key.clone(), limit }).await;
-        pages += 1;
         assert_eq!(found.has_previous, !walked.is_empty());
         walked.extend(found.picked);
         key = walked.last().map(|picked| picked.key.clone());
@@ -192,7 +293,6 @@ async fn walk(
     let mut back = Vec::new();
     loop {
         let found = page(Window::Before { key: key.clone(), limit }).await;
-        pages += 1;
         assert!(found.has_next, "what the key was of");
         back.splice(0..0, found.picked);
         key = back.first().map_or(key, |picked| picked.key.clone());
@@ -205,7 +305,7 @@ async fn walk(
     let found = page(Window::Offset { offset: number * size, limit: size }).await;
     let expected: Vec<_> = expected.picked.iter().skip(number * size).take(size).cloned().collect();
     assert_eq!(found.picked, expected);
-    pages
+    (pages, by_index)
 }
 
 /// What a query finds in documents that no store had: the reference.

@@ -208,6 +208,14 @@ macro_rules! conformance_cases {
             names_are_listed_with_their_counts;
             documents_are_located_by_their_source;
         }
+        indexing {
+            an_index_serves_when_it_is_built;
+            an_index_follows_what_is_saved_and_deleted;
+            an_index_is_built_beside_edits;
+            a_declaration_keeps_what_it_repeats;
+            a_dropped_projection_has_no_index;
+            what_is_alike_is_found_by_its_pieces;
+        }
         queries {
             filters_find_what_they_state;
             sorts_are_total_and_mixed;

@@ -17,6 +17,7 @@ mod cursors;
 mod extending;
 mod filters;
 mod following;
+mod indexing;
 mod lanes;
 mod list;
 mod listings;

@@ -11,7 +11,7 @@ use crate::{
         Query, parse,
         pick::{Found, Window},
     },
-    storage::projections::{Reach, find},
+    storage::find::{Answer, Reach, find},
     testing::random,
 };
 
@@ -20,7 +20,7 @@ pub(super) fn query(text: &str) -> Query {
 }
 
 /// Stretches are short, so that a query has many.
-const REACH: Reach = Reach { stretch: 7, bytes: 1_000, examined: usize::MAX };
+const REACH: Reach = Reach { stretch: 7, bytes: 1_000, examined: usize::MAX, tried: 15 };
 
 /// All of it, in one page.
 pub(super) fn whole() -> Window {
@@ -35,10 +35,20 @@ impl TestStore {
         query: &Query,
         window: Window,
     ) -> Found {
+        self.answer(log, name, query, window).await.found
+    }
+
+    pub(super) async fn answer(
+        &self,
+        log: &Log,
+        name: Option<&ProjectionName>,
+        query: &Query,
+        window: Window,
+    ) -> Answer {
         let mut view = self.storage.projections.projections(log).await.expect("a view opens");
-        let found = find(view.as_mut(), name, query, window, REACH).await;
+        let answer = find(view.as_mut(), name, query, window, REACH).await;
         view.close().await;
-        found.expect("they are found")
+        answer.expect("they are found")
     }
 
     /// The ids that a query finds, in its order.

@@ -17,6 +17,7 @@ mod order_of_checks;
 mod paging;
 mod payloads;
 mod problems;
+mod projection_indexes;
 mod projection_queries;
 mod projections;
 mod publishing;

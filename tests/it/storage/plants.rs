@@ -51,6 +51,10 @@ plants! {
         MixesCategories fails scans::a_category_leaves_other_categories_out;
     a_store_that_forgets_guards_is_noticed:
         ForgetsGuards fails saving::a_false_guard_changes_nothing;
+    a_store_that_reads_an_index_too_soon_is_noticed:
+        ServesHalfBuilt fails indexing::an_index_serves_when_it_is_built;
+    random_queries_notice_an_index_that_lacks_rows:
+        SkipsKeys fails queries::random_queries_find_what_the_reference_finds;
     a_store_that_skips_documents_is_noticed:
         SkipsDocuments fails queries::random_queries_find_what_the_reference_finds;
     a_store_that_orders_by_a_locale_is_noticed:

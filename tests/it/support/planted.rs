@@ -53,6 +53,10 @@ pub(crate) enum Plant {
     ForgetsGuards,
     /// The second document of what is read is left out.
     SkipsDocuments,
+    /// An index is read before all documents are in it.
+    ServesHalfBuilt,
+    /// An index lacks rows.
+    SkipsKeys,
     /// Documents are ordered as people do, whose alphabets have one case.
     OrdersByLocale,
     /// All numbers of documents are floats.

@@ -5,8 +5,10 @@ use everlog::{
     model::{
         Change, Direction, Edit, EntryId, Guard, Json, Log, Projection, ProjectionName, Source,
     },
+    query::index::Index,
     storage::{
         Listing, StorageError,
+        indexes::{Alike, Declared, Keys, Unfinished},
         projections::{EditOutcome, Kept, Part, ProjectionView, Projections, Stretch},
     },
 };
@@ -39,6 +41,23 @@ impl Projections for Planted {
 
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         self.inner.drop_projection(&self.log(log), name).await
+    }
+
+    async fn declare(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        indexes: &[Index],
+    ) -> Result<(), StorageError> {
+        self.inner.declare(&self.log(log), name, indexes).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError> {
+        self.inner.unfinished().await
+    }
+
+    async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
+        self.inner.build(&self.log(log), work).await
     }
 }
 
@@ -118,6 +137,26 @@ impl ProjectionView for PlantedDocuments {
         limit: usize,
     ) -> Result<Vec<Projection>, StorageError> {
         self.view.of_source(name, source, limit).await
+    }
+
+    async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {
+        let mut indexes = self.view.indexes(name).await?;
+        if self.plant == Plant::ServesHalfBuilt {
+            indexes.iter_mut().for_each(|index| index.built = true);
+        }
+        Ok(indexes)
+    }
+
+    async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError> {
+        let mut found = self.view.keyed(keys).await?;
+        if self.plant == Plant::SkipsKeys && found.documents.len() > 1 {
+            found.documents.remove(0);
+        }
+        Ok(found)
+    }
+
+    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+        self.view.alike(alike).await
     }
 
     async fn names(

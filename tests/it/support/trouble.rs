@@ -11,9 +11,11 @@ use everlog::{
         CategoryName, Edit, Event, EventName, Lane, Log, LogName, LogSettings, ProjectionName,
         Publish, Source, StreamKey, StreamName,
     },
+    query::index::Index,
     storage::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
         Storage, StorageError, Tip, View,
+        indexes::Unfinished,
         projections::{EditOutcome, ProjectionView, Projections},
     },
 };
@@ -237,6 +239,24 @@ impl Projections for Troubled {
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         self.fail(true)?;
         self.inner.projections.drop_projection(log, name).await
+    }
+
+    async fn declare(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        indexes: &[Index],
+    ) -> Result<(), StorageError> {
+        self.fail(true)?;
+        self.inner.projections.declare(log, name, indexes).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StorageError> {
+        self.inner.projections.unfinished().await
+    }
+
+    async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
+        self.inner.projections.build(log, work).await
     }
 }
 

@@ -1,0 +1,316 @@
+//! Finds the page of a query: walks documents in the way that its plan says, and judges each.
+
+use super::{
+    StorageError,
+    indexes::{Alike, Declared, Keys},
+    projections::{Part, ProjectionView, Stretch},
+};
+use crate::{
+    model::{Direction, EntryId, ProjectionName},
+    query::{
+        By, Query, Sort,
+        index::Index,
+        order,
+        pick::{Found, Pick, Window},
+        plan::{Access, Range, alike_after, plan},
+    },
+};
+
+/// Why a query found nothing out.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// It would have to examine more documents than it may.
+    #[error("the query would examine more than {0} documents")]
+    TooBroad(usize),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// How far a query may reach.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// Documents, and bytes of their JSON, that are read at once.
+    pub stretch: usize,
+    pub bytes: usize,
+    /// Documents that it examines.
+    pub examined: usize,
+    /// Documents of an index that it examines before it tries whether a page is full sooner in the order of ids.
+    pub tried: usize,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self { stretch: 1_000, bytes: 4 << 20, examined: usize::MAX, tried: 10_000 }
+    }
+}
+
+/// What a query found, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub found: Found,
+    /// The index that served.
+    pub index: Option<String>,
+    /// What was read, in words.
+    pub plan: String,
+    /// The documents that were examined.
+    pub examined: usize,
+}
+
+/// Documents that are judged before others get their turn.
+const JUDGED_AT_ONCE: usize = 16;
+
+/// Finds the page of a query among the documents of a name, or of all names.
+pub async fn find(
+    view: &mut dyn ProjectionView,
+    name: Option<&ProjectionName>,
+    query: &Query,
+    window: Window,
+    reach: Reach,
+) -> Result<Answer, FindError> {
+    let declared = match name {
+        Some(name) => view.indexes(name).await?,
+        None => Vec::new(),
+    };
+    let built: Vec<&Declared> = declared.iter().filter(|declared| declared.built).collect();
+    let indexes: Vec<Index> = built.iter().map(|declared| declared.index.clone()).collect();
+    let id = |index: &Index| {
+        built.iter().find(|declared| declared.index == *index).map_or(0, |declared| declared.id)
+    };
+    let mut search = Search { query, window: &window, reach, examined: 0 };
+    let access = plan(&indexes, query, &window);
+    if let Some((name, walk)) = name.and_then(|name| Some((name, search.walk(&access, id)?)))
+        && let Some(found) = search.run(view, Some(name), walk, Some(&access)).await?
+    {
+        let index = access.index().map(|index| index.name.to_string());
+        let examined = search.examined;
+        return Ok(Answer { found, index, plan: access.words(query), examined });
+    }
+    let found = search.run(view, name, search.by_id(), None).await?.unwrap_or_default();
+    let plan = Access::All.words(query);
+    Ok(Answer { found, index: None, plan, examined: search.examined })
+}
+
+/// Where a walk stands.
+enum Walk<'a> {
+    ById {
+        from: Option<(ProjectionName, EntryId)>,
+        direction: Direction,
+        in_order: bool,
+    },
+    Keys {
+        index: i64,
+        fields: &'a [Sort],
+        ranges: Vec<Range>,
+        direction: Direction,
+        in_order: bool,
+    },
+    Alike {
+        index: i64,
+        by: Sort,
+        at_least: f64,
+        after: Option<(f64, EntryId)>,
+        in_order: bool,
+    },
+}
+
+struct Search<'a> {
+    query: &'a Query,
+    window: &'a Window,
+    reach: Reach,
+    examined: usize,
+}
+
+impl Search<'_> {
+    /// In the order of names and ids a page begins at its cursor, and ends before all are read.
+    fn by_id(&self) -> Walk<'static> {
+        let in_order = self.query.sort.is_empty() && !self.query.count;
+        let (from, direction) = match self.window {
+            Window::After { key: Some(key), .. } if in_order => (place(key), Direction::Forwards),
+            Window::Before { key, .. } if in_order => match place(key) {
+                Some(place) => (Some(place), Direction::Backwards),
+                None => (None, Direction::Forwards),
+            },
+            _ => (None, Direction::Forwards),
+        };
+        Walk::ById { from, direction, in_order }
+    }
+
+    fn walk<'a>(&self, access: &Access<'a>, id: impl Fn(&Index) -> i64) -> Option<Walk<'a>> {
+        match access {
+            Access::All => None,
+            Access::Ranges { index, fields, ranges, order } => {
+                let mut ranges = ranges.clone();
+                let mut direction = Direction::Forwards;
+                let order = order.as_ref().filter(|_| !self.query.count);
+                if let (Some(order), [range]) = (order, ranges.as_mut_slice()) {
+                    let key = |key: &[u8]| order.key(&self.query.sort, key);
+                    match self.window {
+                        Window::After { key: Some(after), .. } => {
+                            let after = [key(after)?.as_slice(), &[0]].concat();
+                            range.from = after.max(std::mem::take(&mut range.from));
+                        }
+                        Window::Before { key: before, .. } => {
+                            range.to = key(before)?.min(std::mem::take(&mut range.to));
+                            direction = Direction::Backwards;
+                        }
+                        Window::After { key: None, .. } | Window::Offset { .. } => {}
+                    }
+                }
+                let in_order = order.is_some();
+                // The next one is taken from the end.
+                ranges.reverse();
+                Some(Walk::Keys { index: id(index), fields, ranges, direction, in_order })
+            }
+            Access::Alike { index, by, at_least, in_order, .. } => {
+                let in_order = *in_order && !self.query.count;
+                let after = match self.window {
+                    Window::After { key: Some(key), .. } if in_order => {
+                        alike_after(&self.query.sort, key)
+                    }
+                    _ => None,
+                };
+                let in_order = in_order && !matches!(self.window, Window::Before { .. });
+                let after = after.map(|(score, id)| (score, EntryId::stored(id)));
+                let by = by.clone();
+                Some(Walk::Alike { index: id(index), by, at_least: *at_least, after, in_order })
+            }
+        }
+    }
+
+    /// Walks to the end, or until the page is full. None if it was given up.
+    async fn run(
+        &mut self,
+        view: &mut dyn ProjectionView,
+        name: Option<&ProjectionName>,
+        mut walk: Walk<'_>,
+        access: Option<&Access<'_>>,
+    ) -> Result<Option<Found>, FindError> {
+        let in_order = walk.in_order();
+        let mut limit = self.reach.stretch;
+        if in_order {
+            limit = self.window.size().clamp(1, limit);
+        }
+        let by_id_may_end_sooner =
+            access.is_some() && matches!(self.by_id(), Walk::ById { in_order: true, .. });
+        let may_be_others = matches!(access, Some(Access::Alike { complete: false, .. }));
+        let before = self.examined;
+        let mut pick = Pick::new(&self.query.filter, &self.query.sort, self.window.clone());
+        loop {
+            let Part { documents, at_end } = walk.next(view, name, limit, self.reach.bytes).await?;
+            limit = (limit * 2).min(self.reach.stretch);
+            self.examined += documents.len();
+            for (index, document) in documents.into_iter().enumerate() {
+                pick.look(document);
+                if index % JUDGED_AT_ONCE == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let full = in_order && pick.is_full(walk.direction());
+            if self.examined > self.reach.examined && !full {
+                return Err(FindError::TooBroad(self.reach.examined));
+            }
+            if full || at_end {
+                return Ok((full || !may_be_others).then(|| pick.found()));
+            }
+            if !in_order && by_id_may_end_sooner && self.examined - before >= self.reach.tried {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn in_order(&self) -> bool {
+        match self {
+            Self::ById { in_order, .. }
+            | Self::Keys { in_order, .. }
+            | Self::Alike { in_order, .. } => *in_order,
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        match self {
+            Self::ById { direction, .. } | Self::Keys { direction, .. } => *direction,
+            Self::Alike { .. } => Direction::Forwards,
+        }
+    }
+
+    /// The next documents.
+    async fn next(
+        &mut self,
+        view: &mut dyn ProjectionView,
+        name: Option<&ProjectionName>,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Part, StorageError> {
+        match self {
+            Self::ById { from, direction, .. } => {
+                let stretch = Stretch {
+                    name: name.cloned(),
+                    from: from.take(),
+                    direction: *direction,
+                    limit,
+                    bytes,
+                };
+                let part = view.stretch(&stretch).await?;
+                *from = part.documents.last().map(|last| (last.name.clone(), last.id.clone()));
+                Ok(part)
+            }
+            Self::Keys { index, fields, ranges, direction, .. } => {
+                let (Some(name), Some(range)) = (name, ranges.pop()) else {
+                    return Ok(Part { documents: Vec::new(), at_end: true });
+                };
+                let Range { from, to } = range;
+                let keys = Keys {
+                    name: name.clone(),
+                    index: *index,
+                    from,
+                    to,
+                    direction: *direction,
+                    limit,
+                    bytes,
+                };
+                let part = view.keyed(&keys).await?;
+                let last = part.documents.last().filter(|_| !part.at_end);
+                ranges.extend(last.map(|last| rest(keys, order::key(fields, last))));
+                Ok(Part { at_end: ranges.is_empty(), ..part })
+            }
+            Self::Alike { index, by, at_least, after, .. } => {
+                let (Some(name), By::Similarity { to, .. }) = (name, &by.by) else {
+                    return Ok(Part { documents: Vec::new(), at_end: true });
+                };
+                let alike = Alike {
+                    name: name.clone(),
+                    index: *index,
+                    pieces: to.keys().collect(),
+                    at_least: *at_least,
+                    after: after.take(),
+                    limit,
+                    bytes,
+                };
+                let part = view.alike(&alike).await?;
+                *after = part.documents.last().map(|last| (by.score(last), last.id.clone()));
+                Ok(part)
+            }
+        }
+    }
+}
+
+/// What is left of a range after a key.
+fn rest(keys: Keys, mut last: Vec<u8>) -> Range {
+    match keys.direction {
+        Direction::Forwards => {
+            last.push(0);
+            Range { from: last, to: keys.to }
+        }
+        Direction::Backwards => Range { from: keys.from, to: last },
+    }
+}
+
+/// The name and the id of a key that has nothing before them, if it is one of a document.
+fn place(key: &[u8]) -> Option<(ProjectionName, EntryId)> {
+    let text = std::str::from_utf8(key.strip_suffix(&[0])?).ok()?;
+    let (name, id) = text.split_once('\0')?;
+    let whole = !name.is_empty() && !id.is_empty() && !id.contains('\0');
+    whole.then(|| (ProjectionName::stored(name), EntryId::stored(id)))
+}

@@ -1,0 +1,5 @@
+-- Takes an index from its name.
+-- ?1 index
+UPDATE projection_index
+SET retired = 1
+WHERE id = ?1
