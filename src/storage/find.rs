@@ -6,7 +6,7 @@ use super::{
     projections::{Part, ProjectionView, Stretch},
 };
 use crate::{
-    model::{Direction, EntryId, ProjectionName},
+    model::{Direction, EntryId, Projection, ProjectionName},
     query::{
         By, Query, Sort,
         index::Index,
@@ -58,6 +58,8 @@ pub struct Answer {
 
 /// Documents that are judged before others get their turn.
 const JUDGED_AT_ONCE: usize = 16;
+/// Documents that are fetched by their ids at once.
+const FETCHED_AT_ONCE: usize = 200;
 
 /// Finds the page of a query among the documents of a name, or of all names.
 pub async fn find(
@@ -105,10 +107,10 @@ enum Walk<'a> {
         in_order: bool,
     },
     Alike {
-        index: i64,
+        asked: Alike,
         by: Sort,
-        at_least: f64,
-        after: Option<(f64, EntryId)>,
+        /// Those that were found and not looked at, the next one last.
+        left: Vec<EntryId>,
         in_order: bool,
     },
 }
@@ -170,9 +172,16 @@ impl Search<'_> {
                     _ => None,
                 };
                 let in_order = in_order && !matches!(self.window, Window::Before { .. });
-                let after = after.map(|(score, id)| (score, EntryId::stored(id)));
-                let by = by.clone();
-                Some(Walk::Alike { index: id(index), by, at_least: *at_least, after, in_order })
+                let By::Similarity { to, .. } = &by.by else { return None };
+                let every = self.reach.examined.saturating_add(1);
+                let asked = Alike {
+                    index: id(index),
+                    pieces: to.keys().collect(),
+                    at_least: *at_least,
+                    after: after.map(|(score, id)| (score, EntryId::stored(id))),
+                    limit: if in_order { self.window.size() } else { every },
+                };
+                Some(Walk::Alike { asked, by: by.clone(), left: Vec::new(), in_order })
             }
         }
     }
@@ -275,22 +284,27 @@ impl Walk<'_> {
                 ranges.extend(last.map(|last| rest(keys, order::key(fields, last))));
                 Ok(Part { at_end: ranges.is_empty(), ..part })
             }
-            Self::Alike { index, by, at_least, after, .. } => {
-                let (Some(name), By::Similarity { to, .. }) = (name, &by.by) else {
+            Self::Alike { asked, by, left, .. } => {
+                let Some(name) = name else {
                     return Ok(Part { documents: Vec::new(), at_end: true });
                 };
-                let alike = Alike {
-                    name: name.clone(),
-                    index: *index,
-                    pieces: to.keys().collect(),
-                    at_least: *at_least,
-                    after: after.take(),
-                    limit,
-                    bytes,
-                };
-                let part = view.alike(&alike).await?;
-                *after = part.documents.last().map(|last| (by.score(last), last.id.clone()));
-                Ok(part)
+                if left.is_empty() {
+                    *left = view.alike(asked).await?;
+                    if left.len() < asked.limit {
+                        asked.limit = 0;
+                    }
+                    left.reverse();
+                }
+                let few = left.len().saturating_sub(limit.min(FETCHED_AT_ONCE));
+                let ids = left.split_off(few);
+                let found = view.kept(name, &ids).await?;
+                let documents: Vec<Projection> =
+                    found.into_iter().map(|kept| kept.projection).collect();
+                let last = ids.first().and_then(|id| documents.iter().find(|of| of.id == *id));
+                asked.after = last.map(|last| (by.score(last), last.id.clone()));
+                let at_end = left.is_empty() && (asked.limit == 0 || asked.after.is_none());
+                asked.limit *= 2;
+                Ok(Part { documents, at_end })
             }
         }
     }

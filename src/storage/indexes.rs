@@ -55,7 +55,6 @@ pub struct Keys {
 /// What is alike, by an index of a similarity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alike {
-    pub name: ProjectionName,
     pub index: i64,
     /// The pieces of the text, which are as many as they are.
     pub pieces: Vec<String>,
@@ -63,8 +62,6 @@ pub struct Alike {
     /// Only what comes after this score and id, highest scores first.
     pub after: Option<(f64, EntryId)>,
     pub limit: usize,
-    /// It ends early with the document that brings the JSON of all to so many bytes.
-    pub bytes: usize,
 }
 
 /// An index that is to be built or removed.

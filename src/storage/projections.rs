@@ -82,8 +82,8 @@ pub trait ProjectionView: Send {
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError>;
     /// Documents in the order of their keys in an index.
     async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError>;
-    /// Documents that share pieces with a text, the most alike first.
-    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError>;
+    /// The documents that share pieces with a text, the most alike first.
+    async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError>;
     /// The names that have documents, and how many.
     async fn names(
         &mut self,

@@ -154,7 +154,7 @@ impl ProjectionView for Documents {
         Ok(Part { at_end: found.len() < keys.limit, documents: found })
     }
 
-    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+    async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         let rows = self.drawer.indexes.get(&alike.index).map(|shelved| &shelved.rows);
         let mut shared = HashMap::new();
         for (row, id) in rows.into_iter().flatten() {
@@ -177,9 +177,7 @@ impl ProjectionView for Documents {
             })
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        let ids: Vec<&EntryId> = scored.into_iter().take(alike.limit).map(|(_, id)| id).collect();
-        let documents = self.drawer.documents_of(&alike.name, &ids);
-        Ok(Part { at_end: documents.len() < alike.limit, documents })
+        Ok(scored.into_iter().take(alike.limit).map(|(_, id)| id.clone()).collect())
     }
 
     async fn names(

@@ -149,13 +149,11 @@ impl ProjectionView for Documents {
         part(rows, keys.limit, keys.bytes).await.map_err(of_query)
     }
 
-    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+    async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         // No score is above 1.
         let (score, id) =
             alike.after.as_ref().map_or((2.0, ""), |(score, id)| (*score, id.as_str()));
-        let query = sqlx::query(include_str!("sql/projections_alike.sql"))
-            .bind(self.log)
-            .bind(alike.name.as_str())
+        let query = sqlx::query_scalar(include_str!("sql/projections_alike.sql"))
             .bind(alike.index)
             .bind(alike.pieces.iter().map(String::as_bytes).collect::<Vec<_>>())
             .bind(limit(alike.pieces.len()))
@@ -163,8 +161,9 @@ impl ProjectionView for Documents {
             .bind(score)
             .bind(id)
             .bind(limit(alike.limit));
-        let rows = query.fetch(&mut self.loan.connection);
-        part(rows, alike.limit, alike.bytes).await.map_err(of_query)
+        let ids: Vec<String> =
+            query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
+        Ok(ids.into_iter().map(EntryId::stored).collect())
     }
 
     async fn names(

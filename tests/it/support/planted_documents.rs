@@ -155,7 +155,7 @@ impl ProjectionView for PlantedDocuments {
         Ok(found)
     }
 
-    async fn alike(&mut self, alike: &Alike) -> Result<Part, StorageError> {
+    async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         self.view.alike(alike).await
     }
 
