@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::{
     engine::{
-        edit::Editor, hub::Hubs, indexing::Indexer, logs::Logs, publish::Publisher, tail::Tails,
-        tasks::Tasks,
+        changes::Changes, edit::Editor, hub::Hubs, indexing::Indexer, logs::Logs,
+        publish::Publisher, tail::Tails, tasks::Tasks,
     },
     http::{
         self, App, Parts, Room,
@@ -43,9 +43,11 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let tasks = Tasks::default();
         let hubs = Hubs::new(storage.clone(), tasks.clone());
+        let changes = Changes::new(storage.clone(), tasks.clone());
         let app = App::from(Parts {
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs.clone(), tasks.clone()),
-            editor: Editor::new(storage.clone(), tasks.clone()),
+            editor: Editor::new(storage.clone(), changes.clone(), tasks.clone()),
+            changes,
             indexer: Indexer::new(storage.clone(), &tasks),
             tails: Tails::new(storage.clone(), hubs, tasks.clone(), limits),
             logs: Logs::new(storage.clone(), tasks.clone()),

@@ -26,3 +26,6 @@ CREATE TABLE projection_key (
     pieces   integer NOT NULL,
     PRIMARY KEY (index_id, key, id) INCLUDE (pieces)
 );
+
+-- How far a projection is: those of its documents that say so.
+CREATE INDEX projection_sequence ON projection (log_id, name, sequence_number) WHERE sequence_number > 0;

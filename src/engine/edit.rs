@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{commit::guarded, tasks::Tasks};
+use super::{changes::Changes, commit::guarded, tasks::Tasks};
 use crate::{
     model::{Edit, Log, ProjectionName},
     storage::{
@@ -57,6 +57,7 @@ pub struct Editor {
     patience: Duration,
     commits: Arc<Semaphore>,
     queues: Queues,
+    changes: Changes,
 }
 
 /// The queue of each committer, by log and name.
@@ -81,10 +82,11 @@ impl Request {
 
 impl Editor {
     #[must_use]
-    pub fn new(storage: Storage, tasks: Tasks) -> Self {
+    pub fn new(storage: Storage, changes: Changes, tasks: Tasks) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         let commits = Arc::new(Semaphore::new(COMMITS_MAX));
-        Self { storage, tasks, in_flight, patience: PATIENCE, commits, queues: Arc::default() }
+        let (patience, queues) = (PATIENCE, Queues::default());
+        Self { storage, tasks, in_flight, patience, commits, queues, changes }
     }
 
     /// With another patience for the store.
@@ -119,6 +121,7 @@ impl Editor {
                 storage: self.storage.clone(),
                 commits: self.commits.clone(),
                 queues: self.queues.clone(),
+                changes: self.changes.clone(),
                 log: log.clone(),
                 name: name.clone(),
             };
@@ -135,6 +138,7 @@ struct Committer {
     storage: Storage,
     commits: Arc<Semaphore>,
     queues: Queues,
+    changes: Changes,
     log: Arc<Log>,
     name: ProjectionName,
 }
@@ -160,6 +164,7 @@ impl Committer {
                 match guarded(self.storage.projections.edit(&self.log, &self.name, &edits)).await {
                     Ok(outcomes) => {
                         backoff = BACKOFF_FIRST;
+                        self.changes.changed(&self.log, &self.name);
                         part.into_iter()
                             .zip(outcomes)
                             .for_each(|(r, outcome)| r.answer(Ok(outcome)));

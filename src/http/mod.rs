@@ -18,9 +18,11 @@ mod openapi;
 mod projection_indexes;
 mod projection_json;
 mod projection_query;
+mod projection_tail;
 mod projections;
 mod publish;
 mod query;
+mod reached;
 mod service;
 mod state;
 mod tail;
@@ -73,6 +75,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(catalogue::list_categories))
         .routes(routes!(projection_query::search_projections))
         .routes(routes!(projection_query::count_projections))
+        .routes(routes!(projection_tail::tail_projection))
         .routes(routes!(projection_query::search_projection))
         .routes(routes!(projection_query::count_projection))
         .routes(routes!(projections::save_entries, projection_query::find_entries))

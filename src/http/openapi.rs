@@ -137,6 +137,38 @@ pub(super) struct SaveHeaders {
     if_none_match: Option<String>,
 }
 
+/// Where a tail of a projection begins, and what it is of.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct ProjectionTailQuery {
+    /// Only what changed after: the id of a frame; `now` for what is yet to come; by default all entries.
+    /// `Last-Event-ID` wins over it.
+    #[param(nullable = false, required = false, example = "now")]
+    after: Option<String>,
+    /// A query of which the filter says which entries are followed, and `select` what is told of each.
+    #[param(
+        nullable = false,
+        required = false,
+        example = r#"{"filter":{"gt":{"path":"/state/total","value":100}}}"#
+    )]
+    query: Option<String>,
+}
+
+/// Which event the answer must hold.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct ReachedQuery {
+    /// Answer when the projection, or the entry that is asked for, holds this event, by what its saves said; else
+    /// 503 `projection-behind`.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    min_sequence_number: Option<i64>,
+    /// Wait for that so many seconds.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 60)]
+    wait: Option<i64>,
+}
+
 /// Which entries.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -18,10 +18,11 @@ use super::{
     error::{Fault, Kind, Problem},
     extract::{InLog, InProjection, MediaType, negotiate},
     logs::json_answer,
-    openapi::{EntriesQuery, LogPath, ProjectionPath, ReadFailures},
+    openapi::{EntriesQuery, LogPath, ProjectionPath, ReachedQuery, ReadFailures},
     projection_json::{EntriesOutput, EntryPlace, QueryPlan, write_page},
     projections::written,
     query::Query as Parameters,
+    reached::reached,
     state::App,
 };
 use crate::{
@@ -395,7 +396,7 @@ fn answer(body: String) -> Response {
 }
 
 /// Reads a query; what is wrong with it is told where it stands, below a pointer or of a parameter.
-fn parse(text: &str, parameter: Option<&str>) -> Result<Query, Problem> {
+pub(super) fn parse(text: &str, parameter: Option<&str>) -> Result<Query, Problem> {
     let fault = |pointer: &str, detail: String| match parameter {
         Some(name) => {
             Fault::parameter(name, format!("{}: {detail}", super::error::fragment(pointer)))
@@ -437,7 +438,7 @@ fn body_count(body: &JsonBody) -> Result<Query, Problem> {
 ///
 /// Filter, then sort, then page. A projection without entries is found empty.
 #[utoipa::path(post, path = "/logs/{log}/projections/{projection}/search", tag = "queries",
-    params(ProjectionPath), request_body = QueryInput,
+    params(ProjectionPath, ReachedQuery), request_body = QueryInput,
     responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
 pub(super) async fn search_projection(
     State(app): State<App>,
@@ -447,8 +448,10 @@ pub(super) async fn search_projection(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::Json])?;
+    let asked = parameters.reached();
     parameters.finish()?;
     let query = body_query(&body)?;
+    reached(&app, &at.log, &at.name, None, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     search.page(&query).await.map(answer)
 }
@@ -457,7 +460,7 @@ pub(super) async fn search_projection(
 ///
 /// Those of which the filter holds.
 #[utoipa::path(post, path = "/logs/{log}/projections/{projection}/count", tag = "queries",
-    params(ProjectionPath), request_body = CountInput,
+    params(ProjectionPath, ReachedQuery), request_body = CountInput,
     responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
 pub(super) async fn count_projection(
     State(app): State<App>,
@@ -467,8 +470,10 @@ pub(super) async fn count_projection(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::Json])?;
+    let asked = parameters.reached();
     parameters.finish()?;
     let query = body_count(&body)?;
+    reached(&app, &at.log, &at.name, None, asked).await?;
     Search { app: &app, log: at.log, name: Some(at.name) }.count(&query).await
 }
 
@@ -515,7 +520,7 @@ pub(super) async fn count_projections(
 /// A search in a URL: `query` is what `search` takes as its body. Or locate the one entry that is derived
 /// from a source: `category` and `stream`.
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries", tag = "queries",
-    params(ProjectionPath, EntriesQuery),
+    params(ProjectionPath, EntriesQuery, ReachedQuery),
     responses((status = 200, description = "A page of entries; when located, of the one.",
                body = EntriesOutput), ReadFailures))]
 pub(super) async fn find_entries(
@@ -527,7 +532,9 @@ pub(super) async fn find_entries(
     negotiate(&headers, &[MediaType::Json])?;
     let (text, category) = (parameters.one("query"), parameters.one("category"));
     let stream = parameters.one("stream");
+    let asked = parameters.reached();
     parameters.finish()?;
+    reached(&app, &at.log, &at.name, None, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     match (text, category) {
         (Some(_), Some(_)) => {

@@ -21,11 +21,13 @@ use super::{
     links,
     logs::json_answer,
     openapi::{
-        EntryPath, ListingQuery, LogPath, ProjectionPath, ReadFailures, SaveFailures, SaveHeaders,
+        EntryPath, ListingQuery, LogPath, ProjectionPath, ReachedQuery, ReadFailures, SaveFailures,
+        SaveHeaders,
     },
     projection_indexes::IndexOutput,
     projection_json::{EntryOutput, write_entry},
     query::Query,
+    reached::reached,
     state::App,
 };
 use crate::{
@@ -242,6 +244,7 @@ pub(super) async fn drop_projection(
     query.finish()?;
     let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await;
     let dropped = dropped.map_err(unsettled)?;
+    app.changes.changed(&at.log, &at.name);
     app.indexer.kick();
     Ok(json_answer(&DroppedOutput { projection: at.name.to_string(), dropped }))
 }
@@ -292,7 +295,7 @@ fn answer(edited: &[Edited], status: StatusCode) -> Result<Response, Problem> {
 ///
 /// Its `ETag` is its version: send it back in `If-Match` to save only if nobody did meanwhile.
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries/{id}", tag = "projections",
-    params(EntryPath),
+    params(EntryPath, ReachedQuery),
     responses((status = 200, description = "The entry.", body = EntryOutput,
                headers(("ETag" = String, description = "The version, quoted."))),
               ReadFailures))]
@@ -303,7 +306,9 @@ pub(super) async fn get_entry(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::Json])?;
+    let asked = query.reached();
     query.finish()?;
+    reached(&app, &at.log, &at.name, Some(&at.id), asked).await?;
     let mut view = app.storage.projections.projections(&at.log).await?;
     let found = view.kept(&at.name, std::slice::from_ref(&at.id)).await;
     view.close().await;

@@ -227,6 +227,42 @@ impl Query {
         (from, filter)
     }
 
+    /// The event that a projection is to hold, and how long to wait for that.
+    pub(super) fn reached(&mut self) -> Option<(i64, Duration)> {
+        let number = self.number("min_sequence_number");
+        if number.is_some_and(|number| !(0..=INTEGER_MAX).contains(&number)) {
+            self.refuse("min_sequence_number", "expected 0 to 9007199254740991");
+        }
+        let wait = self.wait();
+        if wait.is_some() && number.is_none() {
+            self.refuse("wait", "goes with `min_sequence_number`");
+        }
+        number.map(|number| (number, wait.unwrap_or_default()))
+    }
+
+    /// Where a tail of a projection begins: after a change; none: now.
+    pub(super) fn after_change(&mut self) -> Option<i64> {
+        if self.pairs.iter().any(|(key, value)| key == "after" && value == "now") {
+            self.one("after");
+            return None;
+        }
+        let after = self.number("after");
+        if after.is_some_and(|change| !(0..=INTEGER_MAX).contains(&change)) {
+            self.refuse("after", "expected a change, 0 to 9007199254740991, or `now`");
+        }
+        Some(after.unwrap_or(0))
+    }
+
+    /// How long to wait.
+    fn wait(&mut self) -> Option<Duration> {
+        let seconds = self.number("wait")?;
+        let wait = u64::try_from(seconds).ok().filter(|seconds| *seconds <= WAIT_SECONDS_MAX);
+        if wait.is_none() {
+            self.refuse("wait", format!("expected 0 to {WAIT_SECONDS_MAX} seconds"));
+        }
+        wait.map(Duration::from_secs)
+    }
+
     /// The parameters of a page, and how long to wait for one.
     pub(super) fn scan(&mut self, limits: &Limits) -> (Scan, Option<Duration>) {
         let bounds = self.bounds(limits);
@@ -239,14 +275,7 @@ impl Query {
             }
         };
         let limit = self.limit(PAGE_EVENTS_DEFAULT.min(limits.page_events), limits.page_events);
-        let wait = self.number("wait");
-        let wait = wait.map(|seconds| {
-            let seconds = u64::try_from(seconds).ok().filter(|s| *s <= WAIT_SECONDS_MAX);
-            if seconds.is_none() {
-                self.refuse("wait", format!("expected 0 to {WAIT_SECONDS_MAX} seconds"));
-            }
-            Duration::from_secs(seconds.unwrap_or(0))
-        });
+        let wait = self.wait();
         if wait.is_some() && direction == Direction::Backwards {
             self.refuse("wait", "goes with direction=forwards only");
         }

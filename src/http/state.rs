@@ -5,7 +5,8 @@ use std::{ops::Deref, sync::Arc};
 use super::body::Room;
 use crate::{
     engine::{
-        edit::Editor, indexing::Indexer, logs::Logs, publish::Publisher, tail::Tails, tasks::Tasks,
+        changes::Changes, edit::Editor, indexing::Indexer, logs::Logs, publish::Publisher,
+        tail::Tails, tasks::Tasks,
     },
     model::{Clock, Limits},
     storage::Storage,
@@ -36,6 +37,7 @@ pub struct Parts {
     pub logs: Logs,
     pub publisher: Publisher,
     pub editor: Editor,
+    pub changes: Changes,
     pub indexer: Indexer,
     pub tails: Tails,
     pub tasks: Tasks,

@@ -3,7 +3,7 @@
 //! Frames: `retry:`; `start`; one for each event, without a name, its cursor as the id; `caught-up`
 //! once; `ping` while nothing else happens; `bye` when the service stops; `error` with a problem.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::Response,
 };
-use futures_util::stream;
-use serde_json::json;
+use futures_util::{Stream, StreamExt, stream};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How often something is sent, so that a dead socket shows and a filtered tail's place moves on.
-const PING: Duration = Duration::from_secs(15);
+pub(super) const PING: Duration = Duration::from_secs(15);
 /// When a client whose connection ended comes back: spread out, in milliseconds.
 const RETRY_MS: std::ops::Range<u64> = 1_000..5_000;
 
@@ -114,10 +114,15 @@ pub(super) async fn tail(
     let positions = matches!(source, Source::Stream(_));
     let tail = app.tails.follow(&log, source, from, filter).await?;
     let frames = Frames { app, tail, positions, stage: Stage::Start, quiet_since: Instant::now() };
-    let frames = stream::unfold(frames, |mut frames| async move {
+    Ok(streamed(stream::unfold(frames, |mut frames| async move {
         let frame = frames.next().await?;
-        Some((Ok::<_, Infallible>(frame), frames))
-    });
+        Some((frame, frames))
+    })))
+}
+
+/// An answer of frames.
+pub(super) fn streamed(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let frames = frames.map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(frames));
     let stream = HeaderValue::from_static("text/event-stream");
     let never = HeaderValue::from_static("no-store, no-transform");
@@ -127,23 +132,23 @@ pub(super) async fn tail(
     // A proxy in between (nginx) must not hold frames back.
     let unbuffered = HeaderName::from_static("x-accel-buffering");
     response.headers_mut().insert(unbuffered, HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 /// Where a client that comes back had been.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
+pub(super) fn last_event_id<T: FromStr>(headers: &HeaderMap) -> Result<Option<T>, Problem> {
     let name = HeaderName::from_static("last-event-id");
     let Some(value) = headers.get(&name).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     let cursor = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    let unreadable = || Problem::malformed(Fault::header(&name, "expected the id of an event"));
+    let unreadable = || Problem::malformed(Fault::header(&name, "expected the id of a frame"));
     cursor.map(Some).ok_or_else(unreadable)
 }
 
 /// What a tail's client was sent last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Start,
     CatchingUp,
     Live,
@@ -214,14 +219,9 @@ impl Frames {
     }
 
     fn start(&self) -> Bytes {
-        // The second half of a UUIDv7 is random.
-        let (_, random) = ids::mint().as_u64_pair();
-        let retry = RETRY_MS.start + random % (RETRY_MS.end - RETRY_MS.start);
         let high_water = self.tail.high_water.as_ref().map(Cursor::to_string);
         let data = json!({ "after": self.cursor(), "high_water": high_water });
-        let mut frames = format!("retry: {retry}\n\n").into_bytes();
-        frames.extend(frame("start", None, &data.to_string()));
-        frames.into()
+        start(&data)
     }
 
     fn ping(&self) -> Bytes {
@@ -231,12 +231,7 @@ impl Frames {
 
     fn error(&mut self, error: ScanError) -> Bytes {
         self.stage = Stage::Over;
-        let problem = Problem::from(error);
-        let id = ids::mint().to_string();
-        if let Some(cause) = &problem.cause {
-            tracing::warn!(id, cause = %cause, "a tail was ended");
-        }
-        frame("error", None, &String::from_utf8_lossy(&problem.json(&id)))
+        failed(&error.into())
     }
 
     fn events(&self, events: &[(SharedEvent, Option<Cursor>)]) -> Bytes {
@@ -267,7 +262,26 @@ fn event_frame(event: &Event, cursor: &Cursor) -> Vec<u8> {
     frame.into_bytes()
 }
 
-fn frame(name: &str, id: Option<&str>, data: &str) -> Bytes {
+/// The first frames.
+pub(super) fn start(data: &Value) -> Bytes {
+    // The second half of a UUIDv7 is random.
+    let (_, random) = ids::mint().as_u64_pair();
+    let retry = RETRY_MS.start + random % (RETRY_MS.end - RETRY_MS.start);
+    let mut frames = format!("retry: {retry}\n\n").into_bytes();
+    frames.extend(frame("start", None, &data.to_string()));
+    frames.into()
+}
+
+/// The last frame of a tail that cannot go on.
+pub(super) fn failed(problem: &Problem) -> Bytes {
+    let id = ids::mint().to_string();
+    if let Some(cause) = &problem.cause {
+        tracing::warn!(id, cause = %cause, "a tail was ended");
+    }
+    frame("error", None, &String::from_utf8_lossy(&problem.json(&id)))
+}
+
+pub(super) fn frame(name: &str, id: Option<&str>, data: &str) -> Bytes {
     let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
     format!("event: {name}\n{id}data: {data}\n\n").into()
 }

@@ -86,5 +86,7 @@ pub const PAGE_PROJECTIONS_MAX: usize = 1_000;
 pub const PAGE_PROJECTIONS_DEFAULT: usize = 20;
 /// Projections before a numbered page and in it; beyond, a cursor is the way.
 pub const PAGE_OFFSET_MAX: usize = 100_000;
+/// Entries that a tail with a query keeps in mind.
+pub const TAIL_ENTRIES_MAX: usize = 100_000;
 /// Bytes of a string that a sort looks at.
 pub const SORT_TEXT_BYTES: usize = 255;

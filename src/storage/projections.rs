@@ -39,6 +39,17 @@ pub struct Last {
     pub updated_at: Option<Timestamp>,
 }
 
+/// Where the changes of a name end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NameEnd {
+    /// The last change.
+    pub change: i64,
+    /// The change that dropped what was there before; 0 if there was none.
+    pub dropped: i64,
+    /// The largest sequence number that a document of it says it holds; 0 if none does.
+    pub sequence_number: i64,
+}
+
 /// A part of a log's documents, by name and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
@@ -78,6 +89,15 @@ pub trait ProjectionView: Send {
         source: &Source,
         limit: usize,
     ) -> Result<Vec<Projection>, StorageError>;
+    /// Where the changes of a name end.
+    async fn end(&mut self, name: &ProjectionName) -> Result<NameEnd, StorageError>;
+    /// Documents of a name that changed after a change, by their last one, deleted ones too.
+    async fn changed(
+        &mut self,
+        name: &ProjectionName,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Kept>, StorageError>;
     /// The indexes of a name, in the order of their declaration.
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError>;
     /// Documents in the order of their keys in an index.

@@ -137,6 +137,10 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub high_water: Option<String>,
+    /// `projection-behind`: the last event that it holds; 0 if it says none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, maximum = 9_007_199_254_740_991_i64)]
+    pub sequence_number: Option<i64>,
     /// After how many seconds to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, maximum = 9_007_199_254_740_991_i64)]

@@ -36,6 +36,7 @@ pub enum Kind {
     Internal,
     Unavailable,
     OutcomeUnknown,
+    ProjectionBehind,
     StorageFull,
 }
 
@@ -60,7 +61,7 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::MalformedRequest,
         Self::HostNotAllowed,
         Self::RouteNotFound,
@@ -90,6 +91,7 @@ impl Kind {
         Self::Internal,
         Self::Unavailable,
         Self::OutcomeUnknown,
+        Self::ProjectionBehind,
         Self::StorageFull,
     ];
 
@@ -291,6 +293,13 @@ impl Kind {
                 "The connection to the database broke while it committed. Send the same request with \
                  the same event ids (or the same `Idempotency-Key`): it stores nothing twice and \
                  tells what happened. Entries of projections have no such ids: read them to see.",
+            ),
+            Self::ProjectionBehind => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "projection-behind",
+                "The projection does not hold that event yet",
+                "`sequence_number` is the last event that it holds. Ask again after `retry_after` \
+                 seconds, with a longer `wait`, or without `min_sequence_number`.",
             ),
             Self::StorageFull => row(
                 StatusCode::INSUFFICIENT_STORAGE,

@@ -16,8 +16,8 @@ use crate::{
         Listing, StorageError,
         indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
-            EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
-            decide,
+            EditOutcome, Kept, Last, NameEnd, Part, ProjectionSection, ProjectionView, Projections,
+            Stretch, decide,
         },
     },
 };
@@ -133,6 +133,28 @@ impl ProjectionView for Documents {
     ) -> Result<Vec<Projection>, StorageError> {
         let found = self.live().filter(|found| found.name == *name && found.source == *source);
         Ok(found.take(limit).cloned().collect())
+    }
+
+    async fn end(&mut self, name: &ProjectionName) -> Result<NameEnd, StorageError> {
+        let last = self.last(name).await?;
+        let of_name = self.drawer.documents.values().filter(|kept| kept.projection.name == *name);
+        let numbers = of_name.filter_map(|kept| kept.projection.sequence_number);
+        let (dropped, _) = self.drawer.left.get(name).copied().unwrap_or_default();
+        let sequence_number = numbers.max().unwrap_or(0);
+        Ok(NameEnd { change: last.change, dropped, sequence_number })
+    }
+
+    async fn changed(
+        &mut self,
+        name: &ProjectionName,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Kept>, StorageError> {
+        let all = self.drawer.documents.values();
+        let mut found: Vec<&Kept> =
+            all.filter(|kept| kept.projection.name == *name && kept.change > after).collect();
+        found.sort_unstable_by_key(|kept| kept.change);
+        Ok(found.into_iter().take(limit).cloned().collect())
     }
 
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {
@@ -308,7 +330,7 @@ impl Projections for MemoryStore {
             }
             of != name
         });
-        drawer.left.insert(name.clone(), (change, version));
+        drawer.left.insert(name.clone(), (change + 1, version));
         for shelved in Arc::make_mut(&mut drawer.indexes).values_mut() {
             shelved.retired |= shelved.name == *name;
         }

@@ -17,8 +17,8 @@ use crate::{
         Listing, StorageError,
         indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
-            EditOutcome, Kept, Last, Part, ProjectionSection, ProjectionView, Projections, Stretch,
-            decide,
+            EditOutcome, Kept, Last, NameEnd, Part, ProjectionSection, ProjectionView, Projections,
+            Stretch, decide,
         },
         sql::projections::{columns, indexes, kept, names, part, unfinished},
     },
@@ -130,6 +130,25 @@ impl ProjectionView for Documents {
         let query = sqlx::query(include_str!("sql/projections_of_source.sql"));
         let query = query.bind(self.log).bind(name.as_str()).bind(category).bind(stream);
         self.all(query.bind(limit(most))).await.map(documents)
+    }
+
+    async fn end(&mut self, name: &ProjectionName) -> Result<NameEnd, StorageError> {
+        let query = sqlx::query_as(include_str!("sql/projection_end.sql"));
+        let query = query.bind(self.log).bind(name.as_str());
+        let (change, dropped, sequence_number): (i64, i64, i64) =
+            query.fetch_one(&mut self.loan.connection).await.map_err(of_query)?;
+        Ok(NameEnd { change: change.max(dropped), dropped, sequence_number })
+    }
+
+    async fn changed(
+        &mut self,
+        name: &ProjectionName,
+        after: i64,
+        most: usize,
+    ) -> Result<Vec<Kept>, StorageError> {
+        let query = sqlx::query(include_str!("sql/projections_changed.sql"));
+        let query = query.bind(self.log).bind(name.as_str()).bind(after);
+        self.all(query.bind(limit(most))).await
     }
 
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {
@@ -327,7 +346,7 @@ impl Projections for PostgresStore {
                     .map_err(of_query)?;
             let query = sqlx::query(include_str!("sql/update_projection_name.sql"));
             let query = query.bind(log.id).bind(name.as_str());
-            section.run(query.bind(change.max(extent.1)).bind(version.max(extent.2))).await?;
+            section.run(query.bind(change.max(extent.1) + 1).bind(version.max(extent.2))).await?;
             for sql in
                 [include_str!("sql/retire_indexes.sql"), include_str!("sql/delete_projections.sql")]
             {

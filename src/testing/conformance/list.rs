@@ -207,6 +207,9 @@ macro_rules! conformance_cases {
             names_and_logs_keep_apart_what_has_the_same_id;
             names_are_listed_with_their_counts;
             documents_are_located_by_their_source;
+            changes_are_read_in_their_order;
+            changes_are_read_without_a_skip_while_others_save;
+            a_projection_knows_the_last_event_that_it_holds;
         }
         indexing {
             an_index_serves_when_it_is_built;

@@ -10,7 +10,7 @@ use crate::{
     },
     storage::{
         Listing,
-        projections::{EditOutcome, EditRefusal, Edited, Stretch},
+        projections::{EditOutcome, EditRefusal, Edited, Kept, NameEnd, Stretch},
     },
     testing::random,
 };
@@ -339,4 +339,86 @@ pub(super) async fn documents_are_located_by_their_source(store: TestStore) {
     assert_eq!(located(&category).await, ["2", "3"]);
     assert_eq!(located(&Source::Log).await, ["4"]);
     assert_eq!(located(&Source::Stream(random::stream())).await, [""; 0]);
+}
+
+impl TestStore {
+    /// Where a name's changes end, and what changed after one.
+    async fn changed(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        after: i64,
+        limit: usize,
+    ) -> (NameEnd, Vec<Kept>) {
+        let mut view = self.storage.projections.projections(log).await.expect("a view opens");
+        let end = view.end(name).await.expect("it is told");
+        let changed = view.changed(name, after, limit).await.expect("they are read");
+        view.close().await;
+        (end, changed)
+    }
+}
+
+pub(super) async fn changes_are_read_in_their_order(store: TestStore) {
+    let (log, name) = (store.log().await, name());
+    let (end, changed) = store.changed(&log, &name, 0, 10).await;
+    assert_eq!((end, changed), (NameEnd::default(), Vec::new()));
+    store.save_all(&log, &name, vec![save("b", "1"), save("a", "1"), save("c", "1")]).await;
+    store.save_all(&log, &name, vec![save("b", "2")]).await;
+    store.change(&log, &name, vec![delete("a")]).await.expect("it is there");
+    store.save_all(&log, &self::name(), vec![save("other", "1")]).await;
+    let told = |changed: &[Kept]| {
+        let one = |kept: &Kept| (kept.change, kept.projection.id.to_string(), kept.deleted);
+        changed.iter().map(one).collect::<Vec<_>>()
+    };
+    let of = |change, id: &str, deleted| (change, id.to_owned(), deleted);
+    let (end, changed) = store.changed(&log, &name, 0, 10).await;
+    assert_eq!((end.change, end.dropped), (5, 0));
+    assert_eq!(told(&changed), [of(3, "c", false), of(4, "b", false), of(5, "a", true)]);
+    let (_, changed) = store.changed(&log, &name, 3, 1).await;
+    assert_eq!(told(&changed), [of(4, "b", false)]);
+    store.storage.projections.drop_projection(&log, &name).await.expect("it is dropped");
+    let (end, changed) = store.changed(&log, &name, 0, 10).await;
+    assert_eq!((end.change, end.dropped, changed.len()), (6, 6, 0), "a drop is a change");
+    store.save_all(&log, &name, vec![save("c", "1")]).await;
+    let (end, changed) = store.changed(&log, &name, end.dropped, 10).await;
+    assert_eq!((end.change, end.dropped), (7, 6));
+    assert_eq!(told(&changed), [of(7, "c", false)]);
+}
+
+pub(super) async fn changes_are_read_without_a_skip_while_others_save(store: TestStore) {
+    const SAVERS: usize = 4;
+    const SAVES: usize = 25;
+    let (log, name) = (store.log().await, name());
+    let mut savers = JoinSet::new();
+    for saver in 0..SAVERS {
+        let (store, log, name) = (store.clone(), log.clone(), name.clone());
+        savers.spawn(async move {
+            for n in 0..SAVES {
+                store.save_all(&log, &name, vec![save(&format!("{saver} {n}"), "1")]).await;
+            }
+        });
+    }
+    let (mut after, mut seen) = (0, Vec::new());
+    while seen.len() < SAVERS * SAVES {
+        let (_, changed) = store.changed(&log, &name, after, 7).await;
+        after = changed.last().map_or(after, |last| last.change);
+        seen.extend(changed.into_iter().map(|kept| kept.change));
+        tokio::task::yield_now().await;
+    }
+    while let Some(saver) = savers.join_next().await {
+        saver.expect("they save");
+    }
+    assert_eq!(seen, (1..=100).collect::<Vec<i64>>());
+}
+
+pub(super) async fn a_projection_knows_the_last_event_that_it_holds(store: TestStore) {
+    let (log, name) = (store.log().await, name());
+    let holding = |id: &str, number| Save { sequence_number: number, ..save(id, "1") };
+    let end = async || store.changed(&log, &name, 0, 1).await.0.sequence_number;
+    store.save_all(&log, &name, vec![holding("a", None)]).await;
+    assert_eq!(end().await, 0);
+    store.save_all(&log, &name, vec![holding("a", Some(7)), holding("b", Some(5))]).await;
+    assert_eq!(end().await, 7);
+    store.save_all(&log, &self::name(), vec![holding("a", Some(9))]).await;
+    assert_eq!(end().await, 7);
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use everlog::{
     engine::{
+        changes::Changes,
         edit::{EditError, Editor},
         tasks::Tasks,
     },
@@ -23,7 +24,8 @@ async fn scene() -> (Arc<Troubled>, Editor, Arc<Log>, ProjectionName) {
     let store = memory::open().await;
     let troubled = Troubled::over(store.storage.clone());
     let store = TestStore { storage: Storage::new(troubled.clone()), ..store };
-    let editor = Editor::new(store.storage.clone(), Tasks::default());
+    let changes = Changes::new(store.storage.clone(), Tasks::default());
+    let editor = Editor::new(store.storage.clone(), changes, Tasks::default());
     (troubled, editor, Arc::new(store.log().await), ProjectionName::stored(random::name(10)))
 }
 
@@ -109,4 +111,24 @@ async fn a_panic_of_the_store_is_an_error_of_the_batch_alone() {
     assert!(matches!(answer, Err(EditError::Storage(StorageError::Broken(_)))), "{answer:?}");
     troubled.set(Trouble::None);
     editor.edit(&log, &name, save("1")).await.expect("it is saved");
+}
+
+#[tokio::test]
+async fn who_waits_hears_of_what_another_process_saves() {
+    let (troubled, editor, log, name) = scene().await;
+    let here = Changes::new(Storage::new(troubled), Tasks::default());
+    let mut following = here.follow(&log, &name);
+    let patience = Duration::from_secs(60);
+    let began = std::time::Instant::now();
+    let mut edit = save("a");
+    for change in &mut edit.changes {
+        if let Change::Save(save) = change {
+            save.sequence_number = Some(5);
+        }
+    }
+    let (held, edited) =
+        tokio::join!(following.wait_for(None, 5, patience), editor.edit(&log, &name, edit));
+    assert!(edited.is_ok());
+    assert_eq!(held.expect("the store answers"), 5);
+    assert!(began.elapsed() < patience / 2, "it was told, and not let wait");
 }

@@ -19,6 +19,7 @@ mod payloads;
 mod problems;
 mod projection_indexes;
 mod projection_queries;
+mod projection_tailing;
 mod projections;
 mod publishing;
 mod tailing;

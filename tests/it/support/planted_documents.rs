@@ -9,7 +9,7 @@ use everlog::{
     storage::{
         Listing, StorageError,
         indexes::{Alike, Declared, Keys, Unfinished},
-        projections::{EditOutcome, Kept, Part, ProjectionView, Projections, Stretch},
+        projections::{EditOutcome, Kept, NameEnd, Part, ProjectionView, Projections, Stretch},
     },
 };
 
@@ -137,6 +137,23 @@ impl ProjectionView for PlantedDocuments {
         limit: usize,
     ) -> Result<Vec<Projection>, StorageError> {
         self.view.of_source(name, source, limit).await
+    }
+
+    async fn end(&mut self, name: &ProjectionName) -> Result<NameEnd, StorageError> {
+        self.view.end(name).await
+    }
+
+    async fn changed(
+        &mut self,
+        name: &ProjectionName,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Kept>, StorageError> {
+        let mut found = self.view.changed(name, after, limit).await?;
+        if self.plant == Plant::SkipsDocuments && found.len() > 1 {
+            found.remove(0);
+        }
+        Ok(found)
     }
 
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {

@@ -1,0 +1,315 @@
+//! The tail of a projection: its entries as they change, over server-sent events.
+//!
+//! Frames are those of other tails; the id of each is the number of a change. An entry that changed several times
+//! since the last look is given once, as it is. With a query, what is told depends on whether the entry was among
+//! those that match: the tail knows that of what has not changed since its place.
+
+use std::collections::HashSet;
+
+use axum::{body::Bytes, extract::State, http::HeaderMap, response::Response};
+use futures_util::stream;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    error::{Fault, Kind, Problem},
+    extract::{InProjection, MediaType, negotiate},
+    openapi::{ProjectionPath, ProjectionTailQuery, ReadFailures},
+    projection_json::write_entry,
+    projection_query::parse,
+    query::Query as Parameters,
+    state::App,
+    tail::{PING, Stage, failed, frame, last_event_id, start, streamed},
+};
+use crate::{
+    engine::changes::Following,
+    model::{
+        EntryId, Json, ProjectionName,
+        limits::{PAGE_PROJECTIONS_MAX, TAIL_ENTRIES_MAX},
+    },
+    query::{Query, pick::Window, select::selected},
+    storage::{
+        find::{Reach, find},
+        projections::{Kept, NameEnd, ProjectionView},
+    },
+};
+
+/// Changes that are read at once.
+const STEP_CHANGES: usize = 64;
+
+/// Tail a projection
+///
+/// Its entries after a change, and then each as soon as it is changed (`text/event-stream`). `data` is
+/// `{"type", "id", "version", "entry"}`: `saved` or `deleted`; with a `query`, whose filter says what is followed,
+/// `entered`, `changed` or `left`; `dropped` if all entries are gone. `entry` is null where there is none.
+#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/tail", tag = "tail",
+    params(ProjectionPath, ProjectionTailQuery),
+    responses((status = 200, description = "A frame for each change.", body = String,
+               content_type = "text/event-stream"), ReadFailures))]
+pub(super) async fn tail_projection(
+    State(app): State<App>,
+    at: InProjection,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::EventStream])?;
+    let text = parameters.one("query");
+    let after = parameters.after_change();
+    parameters.finish()?;
+    let after = last_event_id(&headers)?.or(after);
+    let query = text.map(|text| filter_alone(&text)).transpose()?;
+    let following = app.changes.follow(&at.log, &at.name);
+    let mut frames = Frames {
+        after: after.unwrap_or(0),
+        members: HashSet::new(),
+        known_from: 0,
+        high_water: 0,
+        stage: Stage::Start,
+        quiet_since: Instant::now(),
+        name: at.name,
+        app,
+        following,
+        query,
+    };
+    frames.open(after).await?;
+    Ok(streamed(stream::unfold(frames, |mut frames| async move {
+        let frame = frames.next().await?;
+        Some((frame, frames))
+    })))
+}
+
+/// A query that has a filter, and perhaps a selection.
+fn filter_alone(text: &str) -> Result<Query, Problem> {
+    let query = parse(text, Some("query"))?;
+    if let Json::Object(members) = Json::stored(text)
+        && let Some(other) =
+            members.keys().find(|key| !["filter", "select"].contains(&key.as_str()))
+    {
+        let detail = format!("#/{other}: no such member; expected `filter`, `select`");
+        return Err(Problem::invalid(vec![Fault::parameter("query", detail)]));
+    }
+    Ok(query)
+}
+
+/// The frames of one tail.
+struct Frames {
+    app: App,
+    name: ProjectionName,
+    following: Following,
+    query: Option<Query>,
+    /// The last change that was told, or examined.
+    after: i64,
+    /// The entries that match, as far as they are known.
+    members: HashSet<EntryId>,
+    /// Of entries whose last change is not after this one it is not known whether they matched before.
+    known_from: i64,
+    high_water: i64,
+    stage: Stage,
+    quiet_since: Instant,
+}
+
+impl Frames {
+    /// Finds its place, and what matches there.
+    async fn open(&mut self, after: Option<i64>) -> Result<(), Problem> {
+        let (mut view, permit) = self.following.look().await?;
+        let opened = opened(&self.app, view.as_mut(), &self.name, self.query.as_ref(), after).await;
+        view.close().await;
+        drop(permit);
+        let (end, members) = opened?;
+        self.after = after.unwrap_or(end.change);
+        self.high_water = end.change;
+        // Who begins at the beginning knows of none.
+        self.known_from = if self.after > 0 { end.change } else { 0 };
+        self.members = members;
+        Ok(())
+    }
+
+    /// The next frames; nothing after the last.
+    async fn next(&mut self) -> Option<Bytes> {
+        let frames = match self.stage {
+            Stage::Over => return None,
+            Stage::Start => {
+                self.stage = Stage::CatchingUp;
+                let data = json!({
+                    "after": self.after.to_string(), "high_water": self.high_water.to_string(),
+                });
+                start(&data)
+            }
+            Stage::CatchingUp | Stage::Live => self.advance().await,
+        };
+        self.quiet_since = Instant::now();
+        Some(frames)
+    }
+
+    /// Goes on until there is something to send.
+    async fn advance(&mut self) -> Bytes {
+        loop {
+            if self.app.tasks.stopping() {
+                self.stage = Stage::Over;
+                return frame("bye", None, &json!({ "reason": "shutting-down" }).to_string());
+            }
+            let place = self.after.to_string();
+            if self.quiet_since.elapsed() >= PING {
+                return frame(
+                    "ping",
+                    Some(&place),
+                    &json!({ "after": place, "lag": 0 }).to_string(),
+                );
+            }
+            match self.step().await {
+                Ok(Some(frames)) if frames.is_empty() => {}
+                Ok(Some(frames)) => return frames.into(),
+                Ok(None) if self.stage == Stage::CatchingUp => {
+                    self.stage = Stage::Live;
+                    return frame(
+                        "caught-up",
+                        Some(&place),
+                        &json!({ "after": place }).to_string(),
+                    );
+                }
+                Ok(None) => self.wait().await,
+                Err(problem) => {
+                    self.stage = Stage::Over;
+                    return failed(&problem);
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        let ping = sleep_until(self.quiet_since + PING);
+        let tasks = self.app.tasks.clone();
+        tokio::select! {
+            () = self.following.woken() => {}
+            () = ping => {}
+            () = tasks.stopped() => {}
+        }
+    }
+
+    /// What changed since; nothing if nothing did.
+    async fn step(&mut self) -> Result<Option<String>, Problem> {
+        let (mut view, permit) = self.following.look().await?;
+        let read = changes(view.as_mut(), &self.name, self.after).await;
+        view.close().await;
+        drop(permit);
+        let (end, changed) = read?;
+        let mut out = String::new();
+        if end.dropped > self.after {
+            self.members.clear();
+            (self.after, self.known_from) = (end.dropped, 0);
+            let data = r#"{"type":"dropped","id":null,"version":null,"entry":null}"#;
+            out.push_str(&format!("id: {}\ndata: {data}\n\n", self.after));
+        } else if changed.is_empty() {
+            return Ok(None);
+        }
+        for kept in changed {
+            self.tell(&mut out, kept)?;
+        }
+        Ok(Some(out))
+    }
+
+    /// Tells of one change, if it is to be told.
+    fn tell(&mut self, out: &mut String, kept: Kept) -> Result<(), Problem> {
+        self.after = kept.change;
+        let Kept { projection: entry, change, deleted } = kept;
+        let kind = match &self.query {
+            None if deleted => "deleted",
+            None => "saved",
+            Some(query) => {
+                let matches = !deleted && query.filter.holds(&entry);
+                let was = if matches {
+                    !self.members.insert(entry.id.clone())
+                } else {
+                    self.members.remove(&entry.id)
+                };
+                if self.members.len() > TAIL_ENTRIES_MAX {
+                    return Err(too_many());
+                }
+                match (was, matches) {
+                    (true, true) => "changed",
+                    (false, true) => "entered",
+                    (true, false) => "left",
+                    // It may have matched at the client's place.
+                    (false, false) if change <= self.known_from => "left",
+                    (false, false) => return Ok(()),
+                }
+            }
+        };
+        let (id, version) = (Json::String(entry.id.to_string()), entry.version);
+        out.push_str(&format!(
+            "id: {change}\ndata: {{\"type\":\"{kind}\",\"id\":{id},\"version\":{version},\"entry\":"
+        ));
+        if deleted {
+            out.push_str("null");
+        } else {
+            let select = self.query.as_ref().map_or(&[][..], |query| &query.select);
+            write_entry(out, &selected(entry, select), None);
+        }
+        out.push_str("}\n\n");
+        Ok(())
+    }
+}
+
+fn too_many() -> Problem {
+    let detail = format!(
+        "More than {TAIL_ENTRIES_MAX} entries match; a tail cannot follow so many by a query."
+    );
+    let mut problem = Problem::new(Kind::QueryTooBroad, detail);
+    problem.body.limit = Some("tail_entries".to_owned());
+    problem.body.maximum = i64::try_from(TAIL_ENTRIES_MAX).ok();
+    problem
+}
+
+/// Where a projection ends, and what of it matches that did not change after a place.
+async fn opened(
+    app: &App,
+    view: &mut dyn ProjectionView,
+    name: &ProjectionName,
+    query: Option<&Query>,
+    after: Option<i64>,
+) -> Result<(NameEnd, HashSet<EntryId>), Problem> {
+    let end = view.end(name).await?;
+    let place = after.unwrap_or(end.change);
+    if place > end.change {
+        let detail = "The change that the cursor points at is not stored any more.";
+        let mut problem = Problem::new(Kind::HistoryDiverged, detail);
+        problem.body.high_water = Some(end.change.to_string());
+        return Err(problem);
+    }
+    let mut members = HashSet::new();
+    // Who begins at the beginning has nothing yet.
+    let Some(query) = query.filter(|_| place > 0) else { return Ok((end, members)) };
+    let reach = Reach { examined: app.limits.query_examined, ..Reach::default() };
+    let mut key = None;
+    loop {
+        let window = Window::After { key, limit: PAGE_PROJECTIONS_MAX };
+        let found = find(view, Some(name), query, window, reach).await?.found;
+        key = found.picked.last().map(|last| last.key.clone());
+        members.extend(found.picked.into_iter().map(|picked| picked.document.id));
+        if members.len() > TAIL_ENTRIES_MAX {
+            return Err(too_many());
+        }
+        if !found.has_next {
+            break;
+        }
+    }
+    // What changed since is told again; whether it matched before is not known.
+    let mut since = place;
+    loop {
+        let changed = view.changed(name, since, PAGE_PROJECTIONS_MAX).await?;
+        let Some(last) = changed.last() else { return Ok((end, members)) };
+        since = last.change;
+        for kept in &changed {
+            members.remove(&kept.projection.id);
+        }
+    }
+}
+
+async fn changes(
+    view: &mut dyn ProjectionView,
+    name: &ProjectionName,
+    after: i64,
+) -> Result<(NameEnd, Vec<Kept>), Problem> {
+    let end = view.end(name).await?;
+    Ok((end, view.changed(name, after.max(end.dropped), STEP_CHANGES).await?))
+}

@@ -1,0 +1,29 @@
+//! Reads of a projection that wait until it holds an event.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    error::{Kind, Problem},
+    state::App,
+};
+use crate::model::{EntryId, Log, ProjectionName};
+
+/// Waits for a projection, or one entry of it, to hold an event, so long.
+pub(super) async fn reached(
+    app: &App,
+    log: &Arc<Log>,
+    name: &ProjectionName,
+    id: Option<&EntryId>,
+    asked: Option<(i64, Duration)>,
+) -> Result<(), Problem> {
+    let Some((number, wait)) = asked.filter(|(number, _)| *number > 0) else { return Ok(()) };
+    let held = app.changes.follow(log, name).wait_for(id, number, wait).await?;
+    if held >= number {
+        return Ok(());
+    }
+    let what = id.map_or_else(|| format!("Projection `{name}`"), |id| format!("Entry `{id}`"));
+    let detail = format!("{what} holds event {held}, and not {number} yet.");
+    let mut problem = Problem::new(Kind::ProjectionBehind, detail).retry(1);
+    problem.body.sequence_number = Some(held);
+    Err(problem)
+}
