@@ -14,7 +14,7 @@ use std::{
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use super::json_scan::{self, Fault};
@@ -54,6 +54,16 @@ impl Json {
     #[must_use]
     pub fn stored(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// Reads of a text that a store kept these members alone, if it is an object.
+    #[must_use]
+    pub fn skimmed(text: &str, members: &[String]) -> Self {
+        if !text.starts_with('{') {
+            return Self::stored(text);
+        }
+        let mut reader = serde_json::Deserializer::from_str(text);
+        reader.deserialize_map(Skim { members }).unwrap_or_default()
     }
 
     /// A finite number.
@@ -189,6 +199,53 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// Reads some members of an object.
+struct Skim<'a> {
+    members: &'a [String],
+}
+
+impl<'de> Visitor<'de> for Skim<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = BTreeMap::new();
+        while let Some(wanted) = map.next_key_seed(Member(self.members))? {
+            match wanted {
+                Some(key) => drop(members.insert(key.clone(), map.next_value()?)),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+/// Finds a key among those that are wanted.
+struct Member<'a>(&'a [String]);
+
+impl<'a, 'de> DeserializeSeed<'de> for Member<'a> {
+    type Value = Option<&'a String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Member<'a> {
+    type Value = Option<&'a String>;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().find(|wanted| *wanted == key))
+    }
+}
+
 struct Values;
 
 impl<'de> Visitor<'de> for Values {
@@ -282,6 +339,17 @@ mod tests {
         let digits = format!("1{}", "0".repeat(300));
         assert_eq!(Json::stored(&digits).to_string(), "1e+300");
         assert_eq!(Json::stored("10000000000000000000").to_string(), "1e+19");
+    }
+
+    #[test]
+    fn some_members_are_read_without_the_others() {
+        let skimmed = |text: &str| Json::skimmed(text, &["a\"".to_owned(), "c".to_owned()]);
+        let text = r#"{"a\"": {"x": [1]}, "b": {"c": [5, "}"]}, "c": 2, "d": null}"#;
+        assert_eq!(skimmed(text).to_string(), r#"{"a\"":{"x":[1]},"c":2}"#);
+        assert_eq!(skimmed("{}").to_string(), "{}");
+        for text in ["[1]", "null", "5", "\"c\""] {
+            assert_eq!(skimmed(text).to_string(), text);
+        }
     }
 
     #[test]

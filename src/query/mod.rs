@@ -44,6 +44,7 @@ pub mod path;
 pub mod pick;
 pub mod plan;
 pub mod select;
+pub mod sieve;
 pub mod similarity;
 
 pub use ast::{By, Filter, Paging, Path, Query, Sort};

@@ -13,6 +13,7 @@ use crate::{
         order,
         pick::{Found, Pick, Window},
         plan::{Access, Range, alike_after, plan},
+        sieve::Sieve,
     },
 };
 
@@ -98,6 +99,7 @@ enum Walk<'a> {
         from: Option<(ProjectionName, EntryId)>,
         direction: Direction,
         in_order: bool,
+        sieve: Option<Sieve>,
     },
     Keys {
         index: i64,
@@ -134,7 +136,7 @@ impl Search<'_> {
             },
             _ => (None, Direction::Forwards),
         };
-        Walk::ById { from, direction, in_order }
+        Walk::ById { from, direction, in_order, sieve: Sieve::of(&self.query.filter) }
     }
 
     fn walk<'a>(&self, access: &Access<'a>, id: impl Fn(&Index) -> i64) -> Option<Walk<'a>> {
@@ -205,9 +207,10 @@ impl Search<'_> {
         let before = self.examined;
         let mut pick = Pick::new(&self.query.filter, &self.query.sort, self.window.clone());
         loop {
-            let Part { documents, at_end } = walk.next(view, name, limit, self.reach.bytes).await?;
+            let Part { documents, examined, at_end, .. } =
+                walk.next(view, name, limit, self.reach.bytes).await?;
             limit = (limit * 2).min(self.reach.stretch);
-            self.examined += documents.len();
+            self.examined += examined;
             for (index, document) in documents.into_iter().enumerate() {
                 pick.look(document);
                 if index % JUDGED_AT_ONCE == 0 {
@@ -253,21 +256,22 @@ impl Walk<'_> {
         bytes: usize,
     ) -> Result<Part, StorageError> {
         match self {
-            Self::ById { from, direction, .. } => {
+            Self::ById { from, direction, sieve, .. } => {
                 let stretch = Stretch {
                     name: name.cloned(),
                     from: from.take(),
                     direction: *direction,
                     limit,
                     bytes,
+                    sieve: sieve.clone(),
                 };
                 let part = view.stretch(&stretch).await?;
-                *from = part.documents.last().map(|last| (last.name.clone(), last.id.clone()));
+                *from = part.last.clone();
                 Ok(part)
             }
             Self::Keys { index, fields, ranges, direction, .. } => {
                 let (Some(name), Some(range)) = (name, ranges.pop()) else {
-                    return Ok(Part { documents: Vec::new(), at_end: true });
+                    return Ok(Part::whole(Vec::new(), true));
                 };
                 let Range { from, to } = range;
                 let keys = Keys {
@@ -286,7 +290,7 @@ impl Walk<'_> {
             }
             Self::Alike { asked, by, left, .. } => {
                 let Some(name) = name else {
-                    return Ok(Part { documents: Vec::new(), at_end: true });
+                    return Ok(Part::whole(Vec::new(), true));
                 };
                 if left.is_empty() {
                     *left = view.alike(asked).await?;
@@ -304,7 +308,7 @@ impl Walk<'_> {
                 asked.after = last.map(|last| (by.score(last), last.id.clone()));
                 let at_end = left.is_empty() && (asked.limit == 0 || asked.after.is_none());
                 asked.limit *= 2;
-                Ok(Part { documents, at_end })
+                Ok(Part::whole(documents, at_end))
             }
         }
     }

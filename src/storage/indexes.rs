@@ -145,8 +145,9 @@ pub async fn build(
         direction: Direction::Forwards,
         limit: BUILT_AT_ONCE,
         bytes: BUILT_BYTES,
+        sieve: None,
     };
-    let Part { documents, at_end } = section.stretch(&stretch).await?;
+    let Part { documents, at_end, .. } = section.stretch(&stretch).await?;
     let one = std::slice::from_ref(&index);
     let added: Vec<IndexRow> = documents.iter().flat_map(|found| rows(one, found)).collect();
     section.rekey(&[], &added).await?;

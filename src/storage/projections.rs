@@ -17,7 +17,7 @@ use crate::{
         Change, Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Save, Source,
         Timestamp, projection::Broken,
     },
-    query::index::Index,
+    query::{index::Index, sieve::Sieve},
 };
 
 /// A document as a store keeps it.
@@ -51,24 +51,40 @@ pub struct NameEnd {
 }
 
 /// A part of a log's documents, by name and id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Stretch {
     /// None: all names.
     pub name: Option<ProjectionName>,
     /// Exclusive. Backwards it must be there.
     pub from: Option<(ProjectionName, EntryId)>,
     pub direction: Direction,
+    /// Documents, with those that are left out.
     pub limit: usize,
     /// It ends early with the document that brings the JSON of all to so many bytes.
     pub bytes: usize,
+    /// What does not pass may be left out.
+    pub sieve: Option<Sieve>,
 }
 
 /// The documents of a stretch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Part {
     pub documents: Vec<Projection>,
+    /// How many were examined, with those that were left out.
+    pub examined: usize,
+    /// The last one that was.
+    pub last: Option<(ProjectionName, EntryId)>,
     /// Whether there are no more in its direction.
     pub at_end: bool,
+}
+
+impl Part {
+    /// All that there was.
+    #[must_use]
+    pub fn whole(documents: Vec<Projection>, at_end: bool) -> Self {
+        let last = documents.last().map(|last| (last.name.clone(), last.id.clone()));
+        Self { examined: documents.len(), last, documents, at_end }
+    }
 }
 
 /// The projections of one log as of one moment.

@@ -121,8 +121,8 @@ impl ProjectionView for Documents {
             |kept: &&Kept| stretch.name.as_ref().is_none_or(|name| kept.projection.name == *name);
         let mut live = found.take_while(of_name).filter(|kept| !kept.deleted);
         let documents = live.by_ref().take(stretch.limit).map(|kept| kept.projection.clone());
-        let documents = documents.collect();
-        Ok(Part { documents, at_end: live.next().is_none() })
+        let documents: Vec<Projection> = documents.collect();
+        Ok(Part::whole(documents, live.next().is_none()))
     }
 
     async fn of_source(
@@ -165,7 +165,7 @@ impl ProjectionView for Documents {
 
     async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError> {
         let shelved = self.drawer.indexes.get(&keys.index).filter(|_| keys.from < keys.to);
-        let Some(shelved) = shelved else { return Ok(Part { at_end: true, ..Part::default() }) };
+        let Some(shelved) = shelved else { return Ok(Part::whole(Vec::new(), true)) };
         let bound = |key: &[u8]| (Row { key: key.to_vec(), pieces: 0 }, EntryId::stored(""));
         let rows = shelved.rows.range(bound(&keys.from)..bound(&keys.to)).map(|(_, id)| id);
         let documents = |ids: Vec<&EntryId>| self.drawer.documents_of(&keys.name, &ids);
@@ -173,7 +173,8 @@ impl ProjectionView for Documents {
             Direction::Forwards => documents(rows.take(keys.limit).collect()),
             Direction::Backwards => documents(rows.rev().take(keys.limit).collect()),
         };
-        Ok(Part { at_end: found.len() < keys.limit, documents: found })
+        let at_end = found.len() < keys.limit;
+        Ok(Part::whole(found, at_end))
     }
 
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source},
-    query::index::Index,
+    query::{index::Index, sieve::Sieve},
     storage::{
         Listing, StorageError,
         indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
@@ -116,8 +116,10 @@ impl ProjectionView for Documents {
             }
         };
         let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
-        let rows = query.bind(limit(stretch.limit)).fetch(&mut self.loan.connection);
-        part(rows, stretch.limit, stretch.bytes).await.map_err(of_query)
+        let held = stretch.sieve.as_ref().and_then(Sieve::held).map(|held| held.to_string());
+        let query = query.bind(limit(stretch.limit)).bind(held);
+        let rows = query.fetch(&mut self.loan.connection);
+        part(rows, stretch.limit, stretch.bytes, stretch.sieve.as_ref()).await.map_err(of_query)
     }
 
     async fn of_source(
@@ -165,7 +167,7 @@ impl ProjectionView for Documents {
         let query = sqlx::query(sql).bind(self.log).bind(keys.name.as_str()).bind(keys.index);
         let query = query.bind(&keys.from).bind(&keys.to).bind(limit(keys.limit));
         let rows = query.fetch(&mut self.loan.connection);
-        part(rows, keys.limit, keys.bytes).await.map_err(of_query)
+        part(rows, keys.limit, keys.bytes, None).await.map_err(of_query)
     }
 
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {

@@ -8,7 +8,7 @@ use crate::{
         CategoryName, EntryId, Json, LogName, Projection, ProjectionName, Source, StreamKey,
         StreamName,
     },
-    query::index,
+    query::{index, sieve::Sieve},
     storage::{
         Listing, StorageError,
         indexes::{Declared, Unfinished},
@@ -41,17 +41,56 @@ pub(in crate::storage) async fn part<R: Columns>(
     mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
     limit: usize,
     bytes_max: usize,
+    sieve: Option<&Sieve>,
 ) -> Result<Part, sqlx::Error> {
-    let (mut part, mut bytes) = (Part::default(), 0);
-    while bytes < bytes_max && part.documents.len() < limit {
+    let (mut part, mut bytes, mut last) = (Part::default(), 0, None);
+    let mut name: Option<ProjectionName> = None;
+    while bytes < bytes_max && part.examined < limit {
         let Some(row) = rows.try_next().await? else {
             part.at_end = true;
             break;
         };
         bytes += row.text(4)?.len() + row.text(5)?.len();
-        part.documents.push(kept(&row)?.projection);
+        part.examined += 1;
+        let text = row.text(0)?;
+        let same = name.take().filter(|name| name.as_str() == text);
+        let of = same.unwrap_or_else(|| ProjectionName::stored(text));
+        if passes(&row, &of, sieve)? {
+            part.documents.push(Projection { name: of.clone(), ..kept(&row)?.projection });
+        }
+        name = Some(of);
+        last = Some(row);
     }
+    part.last = match (last, name) {
+        (Some(row), Some(name)) => Some((name, EntryId::stored(row.text(1)?))),
+        _ => None,
+    };
     Ok(part)
+}
+
+/// Whether a document is not to be left out. One whose state is empty was left out already.
+fn passes(
+    row: &impl Columns,
+    name: &ProjectionName,
+    sieve: Option<&Sieve>,
+) -> Result<bool, sqlx::Error> {
+    let Some(sieve) = sieve else { return Ok(true) };
+    if row.text(4)?.is_empty() {
+        return Ok(false);
+    }
+    let sequence_number = row.number(7)?;
+    let mut document = Projection {
+        name: name.clone(),
+        id: EntryId::stored(row.text(1)?),
+        source: if sieve.source { source(row.text(2)?, row.text(3)?) } else { Source::Log },
+        state: Json::Null,
+        metadata: Json::Null,
+        version: row.number(6)?,
+        sequence_number: (sequence_number > 0).then_some(sequence_number),
+        created_at: row.time(8)?,
+        updated_at: row.time(9)?,
+    };
+    Ok(sieve.passes(&mut document, row.text(4)?, row.text(5)?))
 }
 
 /// A source of two columns, empty where it is wider.

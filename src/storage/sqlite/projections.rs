@@ -110,7 +110,7 @@ impl ProjectionView for Documents {
         };
         let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
         let rows = query.bind(limit(stretch.limit)).fetch(&mut *self.transaction);
-        part(rows, stretch.limit, stretch.bytes).await.map_err(of_query)
+        part(rows, stretch.limit, stretch.bytes, stretch.sieve.as_ref()).await.map_err(of_query)
     }
 
     async fn of_source(
@@ -158,7 +158,7 @@ impl ProjectionView for Documents {
         let query = sqlx::query(sql).bind(self.log).bind(keys.name.as_str()).bind(keys.index);
         let query = query.bind(&keys.from).bind(&keys.to).bind(limit(keys.limit));
         let rows = query.fetch(&mut *self.transaction);
-        part(rows, keys.limit, keys.bytes).await.map_err(of_query)
+        part(rows, keys.limit, keys.bytes, None).await.map_err(of_query)
     }
 
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {

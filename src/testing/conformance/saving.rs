@@ -91,6 +91,7 @@ impl TestStore {
             direction: Direction::Forwards,
             limit: 100_000,
             bytes: usize::MAX,
+            sieve: None,
         };
         let part = view.stretch(&stretch).await.expect("they are read");
         view.close().await;

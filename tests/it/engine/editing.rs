@@ -98,8 +98,14 @@ async fn an_edit_is_tried_again_until_its_time_is_over() {
     let edited = editor.edit(&log, &name, save("1")).await.expect("it is saved");
     assert_eq!(edited[0].projection.version, 1, "nothing was written before");
     let mut view = troubled.inner().projections.projections(&log).await.expect("a view opens");
-    let stretch =
-        Stretch { name: None, from: None, direction: Direction::Forwards, limit: 10, bytes: 1_000 };
+    let stretch = Stretch {
+        name: None,
+        from: None,
+        direction: Direction::Forwards,
+        limit: 10,
+        bytes: 1_000,
+        sieve: None,
+    };
     assert_eq!(view.stretch(&stretch).await.expect("it is read").documents.len(), 1);
 }
 

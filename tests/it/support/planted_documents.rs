@@ -105,7 +105,7 @@ impl PlantedDocuments {
         }
         let at_end = found.len() < stretch.limit;
         found.truncate(stretch.limit);
-        Ok(Part { documents: found, at_end })
+        Ok(Part::whole(found, at_end))
     }
 }
 
