@@ -3,7 +3,8 @@
 //! In brackets: the cases of `logicblocks.event.store` (a Python library) that a case ports, by the
 //! number in its adapter suite: 1–5 stream save, 6–7 category save, 8–19 write conditions, 20–22
 //! threads, 23–28 tasks (stream save), 29–35 tasks (category save), 36–41 log scan, 42–48 category
-//! scan, 49–56 stream scan, 57–62 latest.
+//! scan, 49–56 stream scan, 57–62 latest. From 101 on those of its suite for projections: 101–103 save,
+//! 104–109 find one, 110–121 find many, 122–126 count.
 
 /// Hands the list of all cases to a macro: `conformance_cases! { [macro] [arguments] }`.
 #[macro_export]
@@ -196,17 +197,17 @@ macro_rules! conformance_cases {
             positions_are_of_one_stream_each;
         }
         saving {
-            a_document_comes_back_as_it_was_saved;
+            a_document_comes_back_as_it_was_saved [101];
             many_documents_are_in_the_order_of_their_ids;
-            an_update_replaces_the_document_and_keeps_its_source;
-            times_give_the_order_of_saving;
+            an_update_replaces_the_document_and_keeps_its_source [103];
+            times_give_the_order_of_saving [102];
             a_version_is_never_used_again;
             a_false_guard_changes_nothing;
             edits_of_a_batch_see_their_predecessors;
             of_those_who_save_at_once_each_is_counted;
             names_and_logs_keep_apart_what_has_the_same_id;
             names_are_listed_with_their_counts;
-            documents_are_located_by_their_source;
+            documents_are_located_by_their_source [106, 108, 109];
             changes_are_read_in_their_order;
             changes_are_read_without_a_skip_while_others_save;
             a_projection_knows_the_last_event_that_it_holds;
@@ -219,11 +220,35 @@ macro_rules! conformance_cases {
             a_dropped_projection_has_no_index;
             what_is_alike_is_found_by_its_pieces;
         }
+        operators {
+            eq_compares_numbers_by_value_and_types_strictly;
+            eq_null_finds_null_and_absent_alone [112];
+            eq_compares_arrays_and_objects_deeply;
+            ne_holds_of_all_that_eq_does_not;
+            ne_null_holds_of_what_is_there_and_not_null [113];
+            comparisons_are_of_one_type;
+            in_compares_as_eq_does;
+            contains_finds_elements_and_others_find_the_rest;
+            patterns_are_searched_for_in_strings_alone;
+            strings_are_ordered_by_code_point;
+            sources_are_compared_as_they_are_written;
+        }
+        cursoring {
+            without_a_sort_pages_are_in_the_order_of_ids;
+            a_page_before_is_in_the_same_order;
+            a_page_goes_on_where_a_document_was;
+            a_page_goes_on_where_a_document_moved_from;
+            a_page_goes_on_after_what_the_filter_excludes_now;
+            names_have_pages_of_their_own;
+            null_and_absent_are_first_and_nothing_is_lost;
+            mixed_directions_have_pages;
+            similarity_has_pages;
+        }
         queries {
-            filters_find_what_they_state;
-            sorts_are_total_and_mixed;
-            a_page_comes_after_filter_and_sort;
-            counts_are_of_all_that_match;
+            filters_find_what_they_state [104, 105, 107, 110, 111, 120, 121];
+            sorts_are_total_and_mixed [114, 115];
+            a_page_comes_after_filter_and_sort [116, 117, 118, 119];
+            counts_are_of_all_that_match [122, 123, 124, 125, 126];
             random_queries_find_what_the_reference_finds;
         }
     } };

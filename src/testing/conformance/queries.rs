@@ -52,13 +52,13 @@ impl TestStore {
     }
 
     /// The ids that a query finds, in its order.
-    async fn ids(&self, log: &Log, name: &ProjectionName, text: &str) -> String {
+    pub(super) async fn ids(&self, log: &Log, name: &ProjectionName, text: &str) -> String {
         let found = self.find(log, Some(name), &query(text), whole()).await;
         ids(&found)
     }
 }
 
-fn ids(found: &Found) -> String {
+pub(super) fn ids(found: &Found) -> String {
     let ids = found.picked.iter().map(|picked| picked.document.id.to_string());
     ids.collect::<Vec<_>>().join(" ")
 }
