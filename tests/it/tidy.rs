@@ -224,9 +224,16 @@ fn patience(path: &str, text: &str) -> Vec<String> {
 fn statements(path: &str, text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let words: BTreeSet<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let touches = words.contains("event") || words.contains("lane");
-    let fault = || format!("{path} touches event or lane without log_id: it would mix logs");
+    let touches = ["event", "lane", "projection"].iter().any(|table| words.contains(table));
+    let fault = || format!("{path} touches a log's rows without log_id: it would mix logs");
     (touches && !words.contains("log_id")).then(fault).into_iter().collect()
+}
+
+/// Statements that are put together while the program runs: sqlx takes no others than constants, unless it is told so.
+fn composed(path: &str, text: &str) -> Vec<String> {
+    let mark = ["Assert", "SqlSafe"].concat();
+    let fault = || format!("{path} holds {mark}: a statement is a file, and what differs is bound");
+    text.contains(&mark).then(fault).into_iter().collect()
 }
 
 /// Files that only one of the two databases has.
@@ -280,6 +287,11 @@ fn only_the_table_of_problems_names_failures() {
 #[test]
 fn nothing_is_left_undone() {
     holds(&["src"], unfinished);
+}
+
+#[test]
+fn statements_are_constants() {
+    holds(&["src"], composed);
 }
 
 #[test]
@@ -370,6 +382,7 @@ fn every_other_rule_catches_what_is_planted() {
     }
     assert_eq!(unfinished(path, &["// FIX", "ME later"].concat()).len(), 1);
     assert_eq!(unfinished(path, &["to", "do!()"].concat()).len(), 1);
+    assert_eq!(composed(path, &["sqlx::query(Assert", "SqlSafe(text))"].concat()).len(), 1);
     assert_eq!(patience(path, &["tokio::time::sle", "ep(x)"].concat()).len(), 1);
     assert_eq!(patience(path, &["#[ig", "nore]"].concat()).len(), 1);
     assert_eq!(statements("a.sql", "SELECT * FROM event WHERE n = 1").len(), 1);

@@ -8,6 +8,7 @@ mod exporting;
 mod filtering;
 mod full_disk;
 mod header_conditions;
+mod hostile;
 mod lanes;
 mod large_bodies;
 mod listings;

@@ -1,9 +1,10 @@
 //! A wire to Postgres that can be cut at a chosen moment.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -36,6 +37,8 @@ struct Orders {
     /// Whether connections are refused, and those that are open cut.
     refuse: watch::Sender<bool>,
     server: Server,
+    /// The statements that were passed on.
+    heard: Mutex<BTreeSet<String>>,
 }
 
 enum Server {
@@ -64,7 +67,7 @@ impl Proxy {
         };
         let options = base.host("127.0.0.1").port(port).ssl_mode(PgSslMode::Disable);
         let (cut, refuse) = (AtomicU8::new(SERVE), watch::Sender::new(false));
-        let orders = Arc::new(Orders { cut, refuse, server });
+        let orders = Arc::new(Orders { cut, refuse, server, heard: Mutex::default() });
         let mut listening = JoinSet::new();
         listening.spawn(listen(listener, orders.clone()));
         Self { options, orders, _listening: listening }
@@ -88,6 +91,11 @@ impl Proxy {
     /// Whether the cut that was ordered was made.
     pub(crate) fn has_cut(&self) -> bool {
         self.orders.cut.load(Ordering::SeqCst) == SERVE
+    }
+
+    /// The texts of all statements that were passed on.
+    pub(crate) fn heard(&self) -> BTreeSet<String> {
+        self.orders.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Cuts all connections and takes no new ones, or takes them again.
@@ -116,6 +124,7 @@ async fn connection(mut client: TcpStream, orders: Arc<Orders>) {
         }
     };
     let (mut asked, mut told) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut messages = Messages::default();
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
@@ -123,6 +132,7 @@ async fn connection(mut client: TcpStream, orders: Arc<Orders>) {
                 if asked.is_empty() {
                     return;
                 }
+                orders.heard.lock().unwrap_or_else(PoisonError::into_inner).extend(messages.statements(asked));
                 let commits = asked.ends_with(COMMIT);
                 if commits && taken(&orders, CUT_BEFORE_COMMIT) {
                     return;
@@ -147,6 +157,41 @@ async fn connection(mut client: TcpStream, orders: Arc<Orders>) {
                 }
             }
             _ = refuse.changed() => return,
+        }
+    }
+}
+
+/// What a client sends, message by message (PostgreSQL, \"Message Formats\").
+#[derive(Default)]
+struct Messages {
+    bytes: Vec<u8>,
+    /// Whether the first one has passed, which has no type.
+    begun: bool,
+}
+
+impl Messages {
+    /// The statements of the messages that end with these bytes.
+    fn statements(&mut self, asked: &[u8]) -> Vec<String> {
+        self.bytes.extend_from_slice(asked);
+        let mut statements = Vec::new();
+        loop {
+            let head = usize::from(self.begun);
+            let Some(length) = self.bytes.get(head..head + 4) else { return statements };
+            let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+            let end = head + usize::try_from(length).expect("it fits");
+            if self.bytes.len() < end {
+                return statements;
+            }
+            let message: Vec<u8> = self.bytes.drain(..end).collect();
+            let mut texts = message[head + 4..].split(|byte| *byte == 0);
+            let statement = match message.first().filter(|_| self.begun) {
+                // Parse: its name, its text.
+                Some(b'P') => texts.nth(1),
+                Some(b'Q') => texts.next(),
+                _ => None,
+            };
+            statements.extend(statement.map(|text| String::from_utf8_lossy(text).into_owned()));
+            self.begun = true;
         }
     }
 }
