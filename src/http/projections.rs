@@ -309,10 +309,9 @@ pub(super) async fn get_entry(
     let asked = query.reached();
     query.finish()?;
     reached(&app, &at.log, &at.name, Some(&at.id), asked).await?;
-    let mut view = app.storage.projections.projections(&at.log).await?;
-    let found = view.kept(&at.name, std::slice::from_ref(&at.id)).await;
-    view.close().await;
-    let found = found?.into_iter().find(|kept| !kept.deleted);
+    let ids = std::slice::from_ref(&at.id);
+    let found = app.storage.projections.documents(&at.log, &at.name, ids).await?;
+    let found = found.into_iter().find(|kept| !kept.deleted);
     let entry = found.ok_or_else(|| not_found(&at.name, &at.id))?.projection;
     let tag = format!("\"{}\"", entry.version);
     Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, "application/json", written(&entry)))

@@ -20,7 +20,14 @@ pub enum Access<'a> {
     /// All of them, by name and id.
     All,
     /// Those of some ranges of an index.
-    Ranges { index: &'a Index, fields: &'a [Sort], ranges: Vec<Range>, order: Option<Order> },
+    Ranges {
+        index: &'a Index,
+        fields: &'a [Sort],
+        ranges: Vec<Range>,
+        order: Option<Order>,
+        /// Whether all that stands there matches: then keys can be counted in place of documents.
+        exact: bool,
+    },
     /// Those that share a piece with a text, the most alike first.
     Alike {
         index: &'a Index,
@@ -108,6 +115,7 @@ fn ranges<'a>(
 ) -> Option<(usize, Access<'a>)> {
     let mut prefix = Vec::new();
     let mut ones = 0;
+    let mut next_path = None;
     let mut spans = vec![Range { from: Vec::new(), to: vec![0xff] }];
     let mut narrowed = false;
     for field in fields {
@@ -117,13 +125,13 @@ fn ranges<'a>(
         if field.descending {
             spans.iter_mut().for_each(turn);
         }
-        narrowed = true;
+        (narrowed, next_path) = (true, Some(path));
         let one = one(path, conjuncts).map(|value| turned(&value, field.descending));
         let Some(part) = one else { break };
         prefix.extend_from_slice(&part);
         ones += 1;
         spans = vec![Range { from: Vec::new(), to: vec![0xff] }];
-        narrowed = false;
+        (narrowed, next_path) = (false, None);
     }
     let mut ranges: Vec<Range> = spans
         .into_iter()
@@ -140,7 +148,48 @@ fn ranges<'a>(
     let order = in_order(fields, conjuncts, &query.sort).filter(|_| ranges.len() == 1);
     let sorts = order.is_some() && !query.count && (ones > 0 || narrowed || !query.sort.is_empty());
     let worth = ones * 4 + usize::from(sorts) * 2 + usize::from(narrowed);
-    Some((worth, Access::Ranges { index, fields, ranges, order }))
+    let exact = conjuncts.iter().all(|filter| match path_of(filter) {
+        Some(path) if Some(path) == next_path => fits(filter, path, conjuncts),
+        Some(path) if fields.iter().take(ones).any(|field| field.by == By::Path(path.clone())) => {
+            matches!(filter, Filter::Eq { value, .. } if is_whole(value) && one(path, conjuncts).as_ref() == Some(value))
+        }
+        _ => false,
+    });
+    Some((worth, Access::Ranges { index, fields, ranges, order, exact }))
+}
+
+fn path_of(filter: &Filter) -> Option<&Path> {
+    match filter {
+        Filter::Eq { path, .. }
+        | Filter::In { path, .. }
+        | Filter::Compare { path, .. }
+        | Filter::Prefix { path, .. } => Some(path),
+        _ => None,
+    }
+}
+
+/// Whether the parts of a path's values in its spans are of those values alone of which a filter holds.
+fn fits(filter: &Filter, path: &Path, conjuncts: &[&Filter]) -> bool {
+    let others = conjuncts.iter().filter(|other| path_of(other) == Some(path)).count() - 1;
+    let lists =
+        || conjuncts.iter().any(|other| matches!(other, Filter::In { path: of, .. } if of == path));
+    match filter {
+        Filter::In { values, .. } => others == 0 && values.iter().all(is_whole),
+        Filter::Compare { value, .. } => is_whole(value) && !lists(),
+        Filter::Prefix { text, .. } => {
+            !text.ignore_case && text.text.len() < SORT_TEXT_BYTES && !lists()
+        }
+        _ => false,
+    }
+}
+
+/// Whether no other value has the same part.
+fn is_whole(value: &Json) -> bool {
+    match value {
+        Json::Array(_) | Json::Object(_) => false,
+        Json::String(text) => text.len() < SORT_TEXT_BYTES,
+        _ => true,
+    }
 }
 
 /// Whether an index has the order of a query, among documents with the one value of some fields.

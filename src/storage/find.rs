@@ -79,10 +79,48 @@ pub async fn find(
     let id = |index: &Index| {
         built.iter().find(|declared| declared.index == *index).map_or(0, |declared| declared.id)
     };
-    let mut search = Search { query, window: &window, reach, examined: 0 };
-    let access = plan(&indexes, query, &window);
-    if let Some((name, walk)) = name.and_then(|name| Some((name, search.walk(&access, id)?)))
-        && let Some(found) = search.run(view, Some(name), walk, Some(&access)).await?
+    let uncounted = Query { count: false, ..query.clone() };
+    let access = plan(&indexes, &uncounted, &window);
+    if let Access::Ranges { index, ranges, exact: true, .. } = &access
+        && query.count
+    {
+        // Keys are counted, and not documents.
+        let mut count = 0;
+        for range in ranges {
+            count += view.keys_between(id(index), &range.from, &range.to).await?;
+        }
+        let mut answer = pages(view, name, &uncounted, &window, reach, &access, id).await?;
+        answer.found.count = count;
+        answer.plan = format!("{}; its keys are counted", answer.plan);
+        return Ok(answer);
+    }
+    let access = if query.count { plan(&indexes, query, &window) } else { access };
+    pages(view, name, query, &window, reach, &access, id).await
+}
+
+/// Finds the page in the way of a plan, or through all documents if that is none.
+async fn pages(
+    view: &mut dyn ProjectionView,
+    name: Option<&ProjectionName>,
+    query: &Query,
+    window: &Window,
+    reach: Reach,
+    access: &Access<'_>,
+    id: impl Fn(&Index) -> i64,
+) -> Result<Answer, FindError> {
+    let mut search = Search { query, window, reach, examined: 0 };
+    if matches!(window, Window::After { limit: 0, .. }) && !query.count {
+        // Nothing but the number was asked.
+        let index = access.index().map(|index| index.name.to_string());
+        return Ok(Answer {
+            found: Found::default(),
+            index,
+            plan: access.words(query),
+            examined: 0,
+        });
+    }
+    if let Some((name, walk)) = name.and_then(|name| Some((name, search.walk(access, id)?)))
+        && let Some(found) = search.run(view, Some(name), walk, Some(access)).await?
     {
         let index = access.index().map(|index| index.name.to_string());
         let examined = search.examined;
@@ -142,7 +180,7 @@ impl Search<'_> {
     fn walk<'a>(&self, access: &Access<'a>, id: impl Fn(&Index) -> i64) -> Option<Walk<'a>> {
         match access {
             Access::All => None,
-            Access::Ranges { index, fields, ranges, order } => {
+            Access::Ranges { index, fields, ranges, order, .. } => {
                 let mut ranges = ranges.clone();
                 let mut direction = Direction::Forwards;
                 let order = order.as_ref().filter(|_| !self.query.count);

@@ -37,6 +37,8 @@ pub struct Last {
     /// A new document's version comes after it.
     pub version: i64,
     pub updated_at: Option<Timestamp>,
+    /// Whether the name has indexes.
+    pub indexed: bool,
 }
 
 /// Where the changes of a name end.
@@ -118,6 +120,13 @@ pub trait ProjectionView: Send {
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError>;
     /// Documents in the order of their keys in an index.
     async fn keyed(&mut self, keys: &Keys) -> Result<Part, StorageError>;
+    /// How many keys of an index stand from one on and before another.
+    async fn keys_between(
+        &mut self,
+        index: i64,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<u64, StorageError>;
     /// The documents that share pieces with a text, the most alike first.
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError>;
     /// The names that have documents, and how many.
@@ -158,6 +167,18 @@ pub trait ProjectionSection: ProjectionView {
 pub trait Projections: Send + Sync {
     /// Opens a view.
     async fn projections(&self, log: &Log) -> Result<Box<dyn ProjectionView>, StorageError>;
+    /// The documents of a name with these ids, deleted ones too, as cheaply as can be.
+    async fn documents(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        ids: &[EntryId],
+    ) -> Result<Vec<Kept>, StorageError> {
+        let mut view = self.projections(log).await?;
+        let found = view.kept(name, ids).await;
+        view.close().await;
+        found
+    }
     /// Decides and writes edits of one name in one critical section (see [`decide`]): an outcome for each,
     /// in order. An error is an error of them all. One attempt.
     async fn edit(
@@ -215,7 +236,7 @@ pub async fn decide(
     let ids: Vec<EntryId> = ids.into_iter().collect();
     let known = section.kept(name, &ids).await?;
     let known = known.into_iter().map(|kept| (kept.projection.id.clone(), kept)).collect();
-    let indexes = section.indexes(name).await?;
+    let indexes = if last.indexed { section.indexes(name).await? } else { Vec::new() };
     let mut desk = Desk { name, last, clock, known };
     let before = if indexes.is_empty() { HashMap::new() } else { desk.known.clone() };
     let mut written = HashMap::new();

@@ -177,6 +177,18 @@ impl ProjectionView for Documents {
         Ok(Part::whole(found, at_end))
     }
 
+    async fn keys_between(
+        &mut self,
+        index: i64,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<u64, StorageError> {
+        let rows = self.drawer.indexes.get(&index).map(|shelved| &shelved.rows);
+        let keys = rows.into_iter().flatten().map(|(row, _)| row.key.as_slice());
+        let between = keys.filter(|key| *key >= from && *key < to).count();
+        Ok(u64::try_from(between).unwrap_or(u64::MAX))
+    }
+
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         let rows = self.drawer.indexes.get(&alike.index).map(|shelved| &shelved.rows);
         let mut shared = HashMap::new();
@@ -227,6 +239,7 @@ impl ProjectionSection for Documents {
             change: last.map_or(change, |kept| kept.change),
             version,
             updated_at: last.map(|kept| kept.projection.updated_at),
+            indexed: self.drawer.indexes.values().any(|index| index.name == *name),
         })
     }
 

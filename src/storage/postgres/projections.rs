@@ -11,7 +11,7 @@ use super::{
     view::{READ, WRITE},
 };
 use crate::{
-    model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source},
+    model::{Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Source, Timestamp},
     query::{index::Index, sieve::Sieve},
     storage::{
         Listing, StorageError,
@@ -23,6 +23,9 @@ use crate::{
         sql::projections::{columns, indexes, kept, names, part, unfinished},
     },
 };
+
+/// So many times as many documents are looked through where the database leaves most of them out.
+const LOOKED_AHEAD: usize = 20;
 
 /// A transaction.
 struct Documents {
@@ -65,6 +68,31 @@ impl Documents {
         rows.iter().map(kept).collect::<Result<_, _>>().map_err(of_query)
     }
 
+    /// The documents of a stretch of a name whose state holds something: the database leaves out the others, which it
+    /// does faster than it sends them.
+    async fn holding(
+        &mut self,
+        name: &ProjectionName,
+        stretch: &Stretch,
+        held: &Json,
+    ) -> Result<Part, sqlx::Error> {
+        let from = stretch.from.as_ref().map_or("", |(_, id)| id.as_str());
+        let most = stretch.limit.saturating_mul(LOOKED_AHEAD);
+        let query = sqlx::query_as(include_str!("sql/projections_ahead.sql"));
+        let query = query.bind(self.log).bind(name.as_str()).bind(from).bind(limit(most));
+        let (ahead, to): (i64, String) = query.fetch_one(&mut self.loan.connection).await?;
+        let query = sqlx::query(include_str!("sql/projections_holding.sql")).bind(self.log);
+        let query = query.bind(name.as_str()).bind(from).bind(&to).bind(held.to_string());
+        let rows = query.fetch(&mut self.loan.connection);
+        let mut part = part(rows, most, stretch.bytes, stretch.sieve.as_ref()).await?;
+        part.examined = usize::try_from(ahead).unwrap_or(usize::MAX);
+        if part.at_end {
+            part.at_end = part.examined < most;
+            part.last = Some((name.clone(), EntryId::stored(to)));
+        }
+        Ok(part)
+    }
+
     /// Runs a statement; how many rows it was about.
     async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, StorageError> {
         let done = query.execute(&mut self.loan.connection).await.map_err(of_query)?;
@@ -99,6 +127,12 @@ impl ProjectionView for Documents {
     }
 
     async fn stretch(&mut self, stretch: &Stretch) -> Result<Part, StorageError> {
+        let held = stretch.sieve.as_ref().and_then(Sieve::held);
+        if let (Some(name), Direction::Forwards, Some(held)) =
+            (&stretch.name, stretch.direction, held)
+        {
+            return self.holding(name, stretch, &held).await.map_err(of_query);
+        }
         let (from_name, from_id) = match &stretch.from {
             Some((name, id)) => (name.as_str(), id.as_str()),
             None => ("", ""),
@@ -116,9 +150,7 @@ impl ProjectionView for Documents {
             }
         };
         let query = sqlx::query(sql).bind(self.log).bind(name).bind(from_id);
-        let held = stretch.sieve.as_ref().and_then(Sieve::held).map(|held| held.to_string());
-        let query = query.bind(limit(stretch.limit)).bind(held);
-        let rows = query.fetch(&mut self.loan.connection);
+        let rows = query.bind(limit(stretch.limit)).fetch(&mut self.loan.connection);
         part(rows, stretch.limit, stretch.bytes, stretch.sieve.as_ref()).await.map_err(of_query)
     }
 
@@ -170,6 +202,18 @@ impl ProjectionView for Documents {
         part(rows, keys.limit, keys.bytes, None).await.map_err(of_query)
     }
 
+    async fn keys_between(
+        &mut self,
+        index: i64,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<u64, StorageError> {
+        let query = sqlx::query_scalar(include_str!("sql/count_keys.sql"));
+        let query = query.bind(index).bind(from).bind(to);
+        let count: i64 = query.fetch_one(&mut self.loan.connection).await.map_err(of_query)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         // No score is above 1.
         let (score, id) =
@@ -212,17 +256,16 @@ impl ProjectionView for Documents {
 #[async_trait]
 impl ProjectionSection for Documents {
     async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError> {
-        let row: Option<(i64, Time)> = sqlx::query_as(include_str!("sql/projection_last.sql"))
-            .bind(self.log)
-            .bind(name.as_str())
-            .fetch_optional(&mut self.loan.connection)
-            .await
-            .map_err(of_query)?;
+        let query = sqlx::query_as(include_str!("sql/projection_last.sql"));
+        let query = query.bind(self.log).bind(name.as_str());
+        let (last, at, indexed): (Option<i64>, Option<Time>, bool) =
+            query.fetch_one(&mut self.loan.connection).await.map_err(of_query)?;
         let (change, version) = self.left;
         Ok(Last {
-            change: row.map_or(change, |(last, _)| last),
+            change: last.unwrap_or(change),
             version,
-            updated_at: row.map(|(_, at)| at.into()),
+            updated_at: at.map(Timestamp::from),
+            indexed,
         })
     }
 
@@ -318,6 +361,25 @@ impl Projections for PostgresStore {
     async fn projections(&self, log: &Log) -> Result<Box<dyn ProjectionView>, StorageError> {
         let loan = self.readers.begin(READ).await.map_err(of_query)?;
         Ok(Box::new(Documents::new(log, loan)))
+    }
+
+    async fn documents(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        ids: &[EntryId],
+    ) -> Result<Vec<Kept>, StorageError> {
+        // One statement is a view by itself.
+        let mut single = Documents::new(log, self.readers.lend().await.map_err(of_query)?);
+        if let Ok(found) = single.kept(name, ids).await {
+            single.loan.give_back();
+            return Ok(found);
+        }
+        // The server may have left the connection: a new one tells.
+        let mut view = Documents::new(log, self.readers.begin(READ).await.map_err(of_query)?);
+        let found = view.kept(name, ids).await;
+        Box::new(view).close().await;
+        found
     }
 
     async fn edit(

@@ -68,16 +68,13 @@ pub(in crate::storage) async fn part<R: Columns>(
     Ok(part)
 }
 
-/// Whether a document is not to be left out. One whose state is empty was left out already.
+/// Whether a document is not to be left out.
 fn passes(
     row: &impl Columns,
     name: &ProjectionName,
     sieve: Option<&Sieve>,
 ) -> Result<bool, sqlx::Error> {
     let Some(sieve) = sieve else { return Ok(true) };
-    if row.text(4)?.is_empty() {
-        return Ok(false);
-    }
     let sequence_number = row.number(7)?;
     let mut document = Projection {
         name: name.clone(),

@@ -161,6 +161,18 @@ impl ProjectionView for Documents {
         part(rows, keys.limit, keys.bytes, None).await.map_err(of_query)
     }
 
+    async fn keys_between(
+        &mut self,
+        index: i64,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<u64, StorageError> {
+        let query = sqlx::query_scalar(include_str!("sql/count_keys.sql"));
+        let query = query.bind(index).bind(from).bind(to);
+        let count: i64 = query.fetch_one(&mut *self.transaction).await.map_err(of_query)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         // No score is above 1.
         let (score, id) =
@@ -202,16 +214,15 @@ impl ProjectionView for Documents {
 impl ProjectionSection for Documents {
     async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError> {
         let (change, version) = self.left(name).await?;
-        let row: Option<(i64, i64)> = sqlx::query_as(include_str!("sql/projection_last.sql"))
-            .bind(self.log)
-            .bind(name.as_str())
-            .fetch_optional(&mut *self.transaction)
-            .await
-            .map_err(of_query)?;
+        let query = sqlx::query_as(include_str!("sql/projection_last.sql"));
+        let query = query.bind(self.log).bind(name.as_str());
+        let (last, at, indexed): (Option<i64>, Option<i64>, bool) =
+            query.fetch_one(&mut *self.transaction).await.map_err(of_query)?;
         Ok(Last {
-            change: row.map_or(change, |(last, _)| last),
+            change: last.unwrap_or(change),
             version,
-            updated_at: row.map(|(_, at)| Timestamp::of_stored(at)),
+            updated_at: at.map(Timestamp::of_stored),
+            indexed,
         })
     }
 

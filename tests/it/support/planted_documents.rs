@@ -172,6 +172,15 @@ impl ProjectionView for PlantedDocuments {
         Ok(found)
     }
 
+    async fn keys_between(
+        &mut self,
+        index: i64,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<u64, StorageError> {
+        self.view.keys_between(index, from, to).await
+    }
+
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
         self.view.alike(alike).await
     }

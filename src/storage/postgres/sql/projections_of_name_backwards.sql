@@ -1,6 +1,6 @@
--- The documents of a name, by id, backwards. A state that is left out is empty.
--- $1 log, $2 name, $3 before id, $4 limit, $5 what a state must hold, or null
-SELECT name, id, category, stream, CASE WHEN $5::jsonb IS NULL OR state @> $5::jsonb THEN state::text ELSE '' END, metadata::text, version, sequence_number, created_at, updated_at, change, deleted::int::bigint
+-- The documents of a name, by id, backwards.
+-- $1 log, $2 name, $3 before id, $4 limit
+SELECT name, id, category, stream, state::text, metadata::text, version, sequence_number, created_at, updated_at, change, deleted::int::bigint
 FROM projection
 WHERE log_id = $1 AND name = $2 AND id < $3 AND NOT deleted
 ORDER BY id DESC
