@@ -71,6 +71,15 @@ fn texts(texts: &[String]) -> String {
     Json::Array(texts.iter().cloned().map(Json::String).collect()).to_string()
 }
 
+/// Rows of indexes as a JSON list.
+fn listed(rows: &[IndexRow]) -> String {
+    let row = |IndexRow { index, row, id }: &IndexRow| {
+        let key: String = row.key.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("[{index},\"{key}\",{},{}]", Json::String(id.to_string()), row.pieces)
+    };
+    format!("[{}]", rows.iter().map(row).collect::<Vec<_>>().join(","))
+}
+
 fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -255,14 +264,14 @@ impl ProjectionSection for Documents {
         removed: &[IndexRow],
         added: &[IndexRow],
     ) -> Result<(), StorageError> {
-        for IndexRow { index, row, id } in removed {
-            let query = sqlx::query(include_str!("sql/delete_key.sql"));
-            self.run(query.bind(index).bind(&row.key).bind(id.as_str())).await?;
-        }
-        for IndexRow { index, row, id } in added {
-            let query = sqlx::query(include_str!("sql/insert_key.sql"));
-            let query = query.bind(index).bind(&row.key).bind(id.as_str());
-            self.run(query.bind(row.pieces)).await?;
+        // A statement for each row would cost a journey to the database's thread.
+        for (sql, rows) in [
+            (include_str!("sql/delete_keys.sql"), removed),
+            (include_str!("sql/insert_keys.sql"), added),
+        ] {
+            if !rows.is_empty() {
+                self.run(sqlx::query(sql).bind(listed(rows))).await?;
+            }
         }
         Ok(())
     }
