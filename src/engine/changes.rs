@@ -24,8 +24,11 @@ use crate::{
 /// How often the poller looks: after it found something, and at last.
 const POLL_FIRST: Duration = Duration::from_millis(10);
 const POLL_MAX: Duration = Duration::from_millis(250);
-/// Those who are woken that read from the store at once.
-const READING_MAX: usize = 8;
+/// Those who are woken that read from the store at once, and those who begin: others have readers left.
+const READING_MAX: usize = 4;
+const BEGINNING_MAX: usize = 2;
+/// How long who waits for an event waits for its turn to look.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The changes of all projections.
 #[derive(Debug, Clone)]
@@ -34,6 +37,7 @@ pub struct Changes {
     tasks: Tasks,
     shared: Arc<Everyone>,
     reading: Arc<Semaphore>,
+    beginning: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -70,23 +74,27 @@ impl Changes {
     #[must_use]
     pub fn new(storage: Storage, tasks: Tasks) -> Self {
         let reading = Arc::new(Semaphore::new(READING_MAX));
-        Self { storage, tasks, shared: Arc::default(), reading }
+        let beginning = Arc::new(Semaphore::new(BEGINNING_MAX));
+        Self { storage, tasks, shared: Arc::default(), reading, beginning }
     }
 
     /// Follows a name from now on.
     #[must_use]
     pub fn follow(&self, log: &Arc<Log>, name: &ProjectionName) -> Following {
-        let woken = {
+        let (woken, is_new) = {
             let mut names = lock(&self.shared.names);
+            let is_new = !names.contains_key(&(log.id, name.clone()));
             let channel = names.entry((log.id, name.clone())).or_insert_with(|| Channel {
                 log: log.clone(),
                 sender: watch::Sender::default(),
                 seen: 0,
             });
-            channel.sender.subscribe()
+            (channel.sender.subscribe(), is_new)
         };
         self.shared.polling.get_or_init(|| self.tasks.background(self.clone().poll()));
-        self.shared.kick.notify_one();
+        if is_new {
+            self.shared.kick.notify_one();
+        }
         Following { changes: self.clone(), log: log.clone(), name: name.clone(), woken }
     }
 
@@ -100,10 +108,7 @@ impl Changes {
     async fn poll(self) {
         let mut pause = POLL_FIRST;
         loop {
-            let followed: Vec<(Arc<Log>, ProjectionName, i64)> = lock(&self.shared.names)
-                .iter()
-                .map(|((_, name), channel)| (channel.log.clone(), name.clone(), channel.seen))
-                .collect();
+            let followed = self.followed();
             if followed.is_empty() {
                 self.shared.kick.notified().await;
                 continue;
@@ -130,6 +135,29 @@ impl Changes {
         }
     }
 
+    /// The names that somebody follows. The others are let go.
+    fn followed(&self) -> Vec<(Arc<Log>, ProjectionName, i64)> {
+        let mut names = lock(&self.shared.names);
+        names.retain(|_, channel| channel.sender.receiver_count() > 0);
+        let one = |((_, name), channel): (&(i64, ProjectionName), &Channel)| {
+            (channel.log.clone(), name.clone(), channel.seen)
+        };
+        names.iter().map(one).collect()
+    }
+
+    /// The last event that a projection, or one document of it, holds now.
+    pub async fn held(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+        id: Option<&EntryId>,
+    ) -> Result<i64, StorageError> {
+        let mut view = self.storage.projections.projections(log).await?;
+        let held = held(view.as_mut(), name, id).await;
+        view.close().await;
+        held
+    }
+
     async fn last(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         let mut view = self.storage.projections.projections(log).await?;
         let end = view.end(name).await;
@@ -143,8 +171,23 @@ impl Following {
     pub async fn look(
         &mut self,
     ) -> Result<(Box<dyn ProjectionView>, SemaphorePermit<'_>), StorageError> {
+        self.turn(false).await
+    }
+
+    /// Opens a view in which much may be read, when it is this follower's turn to begin.
+    pub async fn begin(
+        &mut self,
+    ) -> Result<(Box<dyn ProjectionView>, SemaphorePermit<'_>), StorageError> {
+        self.turn(true).await
+    }
+
+    async fn turn(
+        &mut self,
+        begin: bool,
+    ) -> Result<(Box<dyn ProjectionView>, SemaphorePermit<'_>), StorageError> {
         self.woken.mark_unchanged();
-        let permit = self.changes.reading.acquire().await;
+        let turns = if begin { &self.changes.beginning } else { &self.changes.reading };
+        let permit = turns.acquire().await;
         let permit = permit.map_err(|closed| StorageError::Unavailable(closed.into()))?;
         Ok((self.changes.storage.projections.projections(&self.log).await?, permit))
     }
@@ -166,7 +209,9 @@ impl Following {
         let tasks = self.changes.tasks.clone();
         loop {
             let name = self.name.clone();
-            let (mut view, permit) = self.look().await?;
+            let turn = tokio::time::timeout(TURN_TIMEOUT, self.look()).await;
+            let (mut view, permit) =
+                turn.map_err(|late| StorageError::Unavailable(late.into()))??;
             let held = held(view.as_mut(), &name, id).await;
             view.close().await;
             drop(permit);
@@ -192,14 +237,4 @@ async fn held(
     let kept = view.kept(name, std::slice::from_ref(id)).await?;
     let number = kept.into_iter().find_map(|kept| kept.projection.sequence_number);
     Ok(number.unwrap_or(0))
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let mut names = lock(&self.changes.shared.names);
-        let key = (self.log.id, self.name.clone());
-        if names.get(&key).is_some_and(|channel| channel.sender.receiver_count() <= 1) {
-            names.remove(&key);
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 use super::tasks::Tasks;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, indexes::Unfinished};
 
 /// How often it is looked for work that another process left behind.
 const LOOK: Duration = Duration::from_secs(10);
@@ -36,28 +36,37 @@ impl Indexer {
     async fn run(self) {
         loop {
             if let Err(error) = self.step_all().await {
-                tracing::warn!(%error, "an index is not built for now");
+                tracing::debug!(%error, "it is not known which indexes are to be built");
             }
             let kicked = self.kick.notified();
             let _ = tokio::time::timeout(LOOK, kicked).await;
         }
     }
 
-    /// Goes on until nothing is left, a step of each in turn.
+    /// Goes on until nothing is left that can be done, a step of each in turn.
     async fn step_all(&self) -> Result<(), StorageError> {
         loop {
-            let unfinished = self.storage.projections.unfinished().await?;
-            if unfinished.is_empty() {
-                return Ok(());
-            }
-            for work in unfinished {
-                let Some(log) = self.storage.logs.log(&work.log).await? else { continue };
-                if self.storage.projections.build(&log, &work).await? {
-                    tracing::debug!(log = %work.log, projection = %work.name, "an index is finished");
+            let mut done = false;
+            for work in self.storage.projections.unfinished().await? {
+                // One that fails leaves the others their turn.
+                match self.step(&work).await {
+                    Ok(()) => done = true,
+                    Err(error) => {
+                        tracing::warn!(%error, projection = %work.name, "an index is not built for now");
+                    }
                 }
                 // Edits have waited meanwhile.
                 tokio::task::yield_now().await;
             }
+            if !done {
+                return Ok(());
+            }
         }
+    }
+
+    async fn step(&self, work: &Unfinished) -> Result<(), StorageError> {
+        let log = self.storage.logs.log(&work.log).await?;
+        let log = log.ok_or_else(|| StorageError::broken("an index of a log that is not there"))?;
+        self.storage.projections.build(&log, work).await.map(|_| ())
     }
 }

@@ -160,8 +160,8 @@ pub(super) struct ProjectionTailQuery {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters, which query.rs reads")]
 pub(super) struct ReachedQuery {
-    /// Answer when the projection, or the entry that is asked for, holds this event, by what its saves said; else
-    /// 503 `projection-behind`.
+    /// Answer when the projection, or the entry that is asked for, holds this event: the largest `sequence_number` of
+    /// its entries as they were saved last; else 503 `projection-behind`.
     #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     min_sequence_number: Option<i64>,
     /// Wait for that so many seconds.

@@ -9,7 +9,7 @@ use super::{
     body::JsonBody,
     error::{Fault, Problem},
     extract::InProjection,
-    openapi::{ProjectionPath, SaveFailures},
+    openapi::{ProjectionPath, ReadFailures},
     projections::{ProjectionOutput, projection, unsettled},
     query::Query,
     state::App,
@@ -129,7 +129,7 @@ impl From<&Declared> for IndexOutput {
 #[utoipa::path(put, path = "/logs/{log}/projections/{projection}", tag = "projections",
     params(ProjectionPath), request_body = ProjectionInput,
     responses((status = 200, description = "The projection.", body = ProjectionOutput),
-              SaveFailures))]
+              ReadFailures))]
 pub(super) async fn put_projection(
     State(app): State<App>,
     at: InProjection,

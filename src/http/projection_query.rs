@@ -534,8 +534,6 @@ pub(super) async fn find_entries(
     let stream = parameters.one("stream");
     let asked = parameters.reached();
     parameters.finish()?;
-    reached(&app, &at.log, &at.name, None, asked).await?;
-    let search = Search { app: &app, log: at.log, name: Some(at.name) };
     match (text, category) {
         (Some(_), Some(_)) => {
             let fault = Fault::parameter("query", "goes without `category` and `stream`");
@@ -543,9 +541,16 @@ pub(super) async fn find_entries(
         }
         (text, None) if stream.is_none() => {
             let query = parse(text.as_deref().unwrap_or("{}"), Some("query"))?;
+            reached(&app, &at.log, &at.name, None, asked).await?;
+            let search = Search { app: &app, log: at.log, name: Some(at.name) };
             Ok(tagged(&headers, search.page(&query).await?))
         }
-        (_, category) => Ok(tagged(&headers, search.locate(&located(category, stream)?).await?)),
+        (_, category) => {
+            let source = located(category, stream)?;
+            reached(&app, &at.log, &at.name, None, asked).await?;
+            let search = Search { app: &app, log: at.log, name: Some(at.name) };
+            Ok(tagged(&headers, search.locate(&source).await?))
+        }
     }
 }
 

@@ -23,28 +23,29 @@ use super::{
 };
 use crate::{
     engine::changes::Following,
-    model::{
-        EntryId, Json, ProjectionName,
-        limits::{PAGE_PROJECTIONS_MAX, TAIL_ENTRIES_MAX},
-    },
-    query::{Query, pick::Window, select::selected},
+    model::{Direction, EntryId, Json, ProjectionName, limits::TAIL_ENTRIES_MAX},
+    query::{Query, select::selected, sieve::Sieve},
     storage::{
-        find::{Reach, find},
-        projections::{Kept, NameEnd, ProjectionView},
+        find::FindError,
+        projections::{Kept, NameEnd, ProjectionView, Stretch},
     },
 };
 
-/// Changes that are read at once.
+/// Changes that are read at once: so much a slow client may hold. One is given, however large.
 const STEP_CHANGES: usize = 64;
+const STEP_BYTES: usize = 256 << 10;
+/// Entries that are looked at at once for what matches.
+const OPENED_AT_ONCE: usize = 1_000;
 
 /// Tail a projection
 ///
-/// Its entries after a change, and then each as soon as it is changed (`text/event-stream`). `data` is
+/// Its entries after a change, and then each as soon as it is changed (`text/event-stream`): one that changes several
+/// times between two looks is given once, as it is then. `data` is
 /// `{"type", "id", "version", "entry"}`: `saved` or `deleted`; with a `query`, whose filter says what is followed,
 /// `entered`, `changed` or `left`; `dropped` if all entries are gone. `entry` is null where there is none.
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/tail", tag = "tail",
     params(ProjectionPath, ProjectionTailQuery),
-    responses((status = 200, description = "A frame for each change.", body = String,
+    responses((status = 200, description = "A frame for each entry that changed.", body = String,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_projection(
     State(app): State<App>,
@@ -62,7 +63,7 @@ pub(super) async fn tail_projection(
     let mut frames = Frames {
         after: after.unwrap_or(0),
         members: HashSet::new(),
-        known_from: 0,
+        away: after.is_some_and(|after| after > 0),
         high_water: 0,
         stage: Stage::Start,
         quiet_since: Instant::now(),
@@ -101,8 +102,8 @@ struct Frames {
     after: i64,
     /// The entries that match, as far as they are known.
     members: HashSet<EntryId>,
-    /// Of entries whose last change is not after this one it is not known whether they matched before.
-    known_from: i64,
+    /// Whether its client may have entries that are not known of: until it has caught up, if it comes back.
+    away: bool,
     high_water: i64,
     stage: Stage,
     quiet_since: Instant,
@@ -111,15 +112,13 @@ struct Frames {
 impl Frames {
     /// Finds its place, and what matches there.
     async fn open(&mut self, after: Option<i64>) -> Result<(), Problem> {
-        let (mut view, permit) = self.following.look().await?;
+        let (mut view, permit) = self.following.begin().await?;
         let opened = opened(&self.app, view.as_mut(), &self.name, self.query.as_ref(), after).await;
         view.close().await;
         drop(permit);
         let (end, members) = opened?;
         self.after = after.unwrap_or(end.change);
         self.high_water = end.change;
-        // Who begins at the beginning knows of none.
-        self.known_from = if self.after > 0 { end.change } else { 0 };
         self.members = members;
         Ok(())
     }
@@ -160,7 +159,7 @@ impl Frames {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return frames.into(),
                 Ok(None) if self.stage == Stage::CatchingUp => {
-                    self.stage = Stage::Live;
+                    (self.stage, self.away) = (Stage::Live, false);
                     return frame(
                         "caught-up",
                         Some(&place),
@@ -196,7 +195,7 @@ impl Frames {
         let mut out = String::new();
         if end.dropped > self.after {
             self.members.clear();
-            (self.after, self.known_from) = (end.dropped, 0);
+            (self.after, self.away) = (end.dropped, false);
             let data = r#"{"type":"dropped","id":null,"version":null,"entry":null}"#;
             out.push_str(&format!("id: {}\ndata: {data}\n\n", self.after));
         } else if changed.is_empty() {
@@ -230,7 +229,7 @@ impl Frames {
                     (false, true) => "entered",
                     (true, false) => "left",
                     // It may have matched at the client's place.
-                    (false, false) if change <= self.known_from => "left",
+                    (false, false) if self.away => "left",
                     (false, false) => return Ok(()),
                 }
             }
@@ -279,29 +278,51 @@ async fn opened(
     let mut members = HashSet::new();
     // Who begins at the beginning has nothing yet.
     let Some(query) = query.filter(|_| place > 0) else { return Ok((end, members)) };
-    let reach = Reach { examined: app.limits.query_examined, ..Reach::default() };
-    let mut key = None;
+    let mut budget = Budget { left: app.limits.query_examined, most: app.limits.query_examined };
+    let mut stretch = Stretch {
+        name: Some(name.clone()),
+        from: None,
+        direction: Direction::Forwards,
+        limit: OPENED_AT_ONCE,
+        bytes: STEP_BYTES,
+        sieve: Sieve::of(&query.filter),
+    };
     loop {
-        let window = Window::After { key, limit: PAGE_PROJECTIONS_MAX };
-        let found = find(view, Some(name), query, window, reach).await?.found;
-        key = found.picked.last().map(|last| last.key.clone());
-        members.extend(found.picked.into_iter().map(|picked| picked.document.id));
+        let part = view.stretch(&stretch).await?;
+        budget.spend(part.examined)?;
+        let found = part.documents.into_iter().filter(|found| query.filter.holds(found));
+        members.extend(found.map(|found| found.id));
         if members.len() > TAIL_ENTRIES_MAX {
             return Err(too_many());
         }
-        if !found.has_next {
+        stretch.from = part.last;
+        if part.at_end {
             break;
         }
     }
     // What changed since is told again; whether it matched before is not known.
     let mut since = place;
     loop {
-        let changed = view.changed(name, since, PAGE_PROJECTIONS_MAX).await?;
+        let changed = view.changed(name, since, OPENED_AT_ONCE, STEP_BYTES).await?;
+        budget.spend(changed.len())?;
         let Some(last) = changed.last() else { return Ok((end, members)) };
         since = last.change;
         for kept in &changed {
             members.remove(&kept.projection.id);
         }
+    }
+}
+
+/// How many entries may still be examined.
+struct Budget {
+    left: usize,
+    most: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, examined: usize) -> Result<(), Problem> {
+        self.left = self.left.checked_sub(examined).ok_or(FindError::TooBroad(self.most))?;
+        Ok(())
     }
 }
 
@@ -311,5 +332,5 @@ async fn changes(
     after: i64,
 ) -> Result<(NameEnd, Vec<Kept>), Problem> {
     let end = view.end(name).await?;
-    Ok((end, view.changed(name, after.max(end.dropped), STEP_CHANGES).await?))
+    Ok((end, view.changed(name, after.max(end.dropped), STEP_CHANGES, STEP_BYTES).await?))
 }

@@ -17,7 +17,10 @@ pub(super) async fn reached(
     asked: Option<(i64, Duration)>,
 ) -> Result<(), Problem> {
     let Some((number, wait)) = asked.filter(|(number, _)| *number > 0) else { return Ok(()) };
-    let held = app.changes.follow(log, name).wait_for(id, number, wait).await?;
+    let mut held = app.changes.held(log, name, id).await?;
+    if held < number && !wait.is_zero() {
+        held = app.changes.follow(log, name).wait_for(id, number, wait).await?;
+    }
     if held >= number {
         return Ok(());
     }

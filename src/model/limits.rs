@@ -88,5 +88,5 @@ pub const PAGE_PROJECTIONS_DEFAULT: usize = 20;
 pub const PAGE_OFFSET_MAX: usize = 100_000;
 /// Entries that a tail with a query keeps in mind.
 pub const TAIL_ENTRIES_MAX: usize = 100_000;
-/// Bytes of a string that a sort looks at.
+/// Bytes of a string that a sort, or a similarity, looks at.
 pub const SORT_TEXT_BYTES: usize = 255;

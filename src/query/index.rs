@@ -113,6 +113,9 @@ impl Reader {
             if name.as_ref().is_some_and(|name| !names.insert(name.clone())) {
                 self.fault(&at.member("name"), "stands in the list already");
             }
+            if of.as_ref().is_some_and(|of| read.iter().any(|other: &Index| other.of == *of)) {
+                self.fault(&at, "the same index stands in the list already");
+            }
             read.extend(name.zip(of).map(|(name, of)| Index { name, of }));
         }
         read
@@ -204,9 +207,14 @@ mod tests {
             ),
             (index(r#"{"name":"a","similarity":"name"}"#), "/indexes/0/similarity", "begins with"),
             (
-                index(r#"{"name":"a","similarity":"/id"},{"name":"a","similarity":"/id"}"#),
+                index(r#"{"name":"a","similarity":"/id"},{"name":"a","similarity":"/name"}"#),
                 "/indexes/1/name",
                 "already",
+            ),
+            (
+                index(r#"{"name":"a","similarity":"/id"},{"name":"b","similarity":"/id"}"#),
+                "/indexes/1",
+                "same index",
             ),
         ] {
             let faults = parse(&Json::stored(&text)).expect_err("it is refused");

@@ -320,7 +320,10 @@ fn alike<'a>(
         _ => None,
     };
     let (to, at_least, in_order) = match (asked, sorted) {
-        (Some((to, at_least)), sorted) => (to, at_least, sorted == Some(to)),
+        (Some((to, at_least)), sorted) => {
+            let backwards = matches!(window, Window::Before { .. });
+            (to, at_least, sorted == Some(to) && !backwards)
+        }
         (None, Some(to)) if !query.count && !matches!(window, Window::Before { .. }) => {
             (to, 0.0, true)
         }

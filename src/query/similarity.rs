@@ -2,9 +2,12 @@
 //!
 //! Words are runs of alphanumeric characters in lower case, with two spaces before and one after. The score
 //! is the number of pieces that both have, by the number that either has; 0 if neither has one. It is that
-//! of PostgreSQL's `pg_trgm`, but for its dependence on a locale.
+//! of PostgreSQL's `pg_trgm`, but for its dependence on a locale, and for long texts: they count as far as their first
+//! 255 bytes.
 
 use std::collections::BTreeSet;
+
+use crate::model::limits::SORT_TEXT_BYTES;
 
 /// The pieces of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,6 +17,9 @@ impl Trigrams {
     #[must_use]
     pub fn of(text: &str) -> Self {
         let mut pieces = BTreeSet::new();
+        let end =
+            (0..=text.len().min(SORT_TEXT_BYTES)).rev().find(|end| text.is_char_boundary(*end));
+        let text = &text[..end.unwrap_or(0)];
         for word in text.split(|c: char| !c.is_alphanumeric()) {
             if word.is_empty() {
                 continue;
@@ -72,6 +78,8 @@ mod tests {
             assert_eq!(Trigrams::of("xyz").score(text), score, "{text}");
         }
         assert_eq!(Trigrams::of("").score(""), 0.0);
+        let long = "é".repeat(200);
+        assert_eq!(Trigrams::of(&long), Trigrams::of(&"é".repeat(127)));
         assert_eq!(Trigrams::of("Größe").score("GRÖSSE"), Trigrams::of("grösse").score("größe"));
     }
 }

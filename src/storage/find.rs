@@ -91,7 +91,9 @@ pub async fn find(
         }
         let mut answer = pages(view, name, &uncounted, &window, reach, &access, id).await?;
         answer.found.count = count;
-        answer.plan = format!("{}; its keys are counted", answer.plan);
+        answer.plan =
+            format!("the keys of the index `{}` are counted; {}", index.name, answer.plan);
+        answer.index = Some(index.name.to_string());
         return Ok(answer);
     }
     let access = if query.count { plan(&indexes, query, &window) } else { access };
@@ -151,6 +153,10 @@ enum Walk<'a> {
         by: Sort,
         /// Those that were found and not looked at, the next one last.
         left: Vec<EntryId>,
+        /// Whether there are no more than those.
+        whole: bool,
+        /// As many as are looked for at once.
+        every: usize,
         in_order: bool,
     },
 }
@@ -221,7 +227,8 @@ impl Search<'_> {
                     after: after.map(|(score, id)| (score, EntryId::stored(id))),
                     limit: if in_order { self.window.size() } else { every },
                 };
-                Some(Walk::Alike { asked, by: by.clone(), left: Vec::new(), in_order })
+                let (by, left, whole) = (by.clone(), Vec::new(), false);
+                Some(Walk::Alike { asked, by, left, whole, every, in_order })
             }
         }
     }
@@ -326,16 +333,15 @@ impl Walk<'_> {
                 ranges.extend(last.map(|last| rest(keys, order::key(fields, last))));
                 Ok(Part { at_end: ranges.is_empty(), ..part })
             }
-            Self::Alike { asked, by, left, .. } => {
+            Self::Alike { asked, by, left, whole, every, .. } => {
                 let Some(name) = name else {
                     return Ok(Part::whole(Vec::new(), true));
                 };
                 if left.is_empty() {
                     *left = view.alike(asked).await?;
-                    if left.len() < asked.limit {
-                        asked.limit = 0;
-                    }
                     left.reverse();
+                    *whole = left.len() < asked.limit;
+                    asked.limit = asked.limit.saturating_mul(2).min(*every);
                 }
                 let few = left.len().saturating_sub(limit.min(FETCHED_AT_ONCE));
                 let ids = left.split_off(few);
@@ -344,8 +350,7 @@ impl Walk<'_> {
                     found.into_iter().map(|kept| kept.projection).collect();
                 let last = ids.first().and_then(|id| documents.iter().find(|of| of.id == *id));
                 asked.after = last.map(|last| (by.score(last), last.id.clone()));
-                let at_end = left.is_empty() && (asked.limit == 0 || asked.after.is_none());
-                asked.limit *= 2;
+                let at_end = left.is_empty() && (*whole || asked.after.is_none());
                 Ok(Part::whole(documents, at_end))
             }
         }

@@ -75,6 +75,8 @@ pub struct Unfinished {
 /// Documents, and bytes of their JSON, that one step of building reads: the lock is held no longer than for an edit.
 const BUILT_AT_ONCE: usize = 500;
 const BUILT_BYTES: usize = 4 << 20;
+/// It ends with the document that brings its rows to so many.
+const BUILT_ROWS: usize = 10_000;
 /// Rows that one step of removing takes.
 const SWEPT_AT_ONCE: usize = 5_000;
 
@@ -148,12 +150,19 @@ pub async fn build(
         sieve: None,
     };
     let Part { documents, at_end, .. } = section.stretch(&stretch).await?;
-    let one = std::slice::from_ref(&index);
-    let added: Vec<IndexRow> = documents.iter().flat_map(|found| rows(one, found)).collect();
+    let mut added: Vec<IndexRow> = Vec::new();
+    let mut left = documents.len();
+    for document in documents {
+        added.extend(rows(std::slice::from_ref(&index), &document));
+        index.upto = Some(document.id);
+        index.documents += 1;
+        left -= 1;
+        if added.len() >= BUILT_ROWS {
+            break;
+        }
+    }
     section.rekey(&[], &added).await?;
-    index.built = at_end;
-    index.upto = documents.last().map(|last| last.id.clone()).or(index.upto);
-    index.documents += i64::try_from(documents.len()).unwrap_or(0);
+    index.built = at_end && left == 0;
     section.advance_index(&index).await?;
-    Ok(at_end)
+    Ok(index.built)
 }

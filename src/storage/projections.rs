@@ -109,12 +109,14 @@ pub trait ProjectionView: Send {
     ) -> Result<Vec<Projection>, StorageError>;
     /// Where the changes of a name end.
     async fn end(&mut self, name: &ProjectionName) -> Result<NameEnd, StorageError>;
-    /// Documents of a name that changed after a change, by their last one, deleted ones too.
+    /// Documents of a name that changed after a change, by their last one, deleted ones too. It ends early with the
+    /// document that brings the JSON of all to so many bytes.
     async fn changed(
         &mut self,
         name: &ProjectionName,
         after: i64,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<Kept>, StorageError>;
     /// The indexes of a name, in the order of their declaration.
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError>;

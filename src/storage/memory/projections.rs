@@ -149,6 +149,7 @@ impl ProjectionView for Documents {
         name: &ProjectionName,
         after: i64,
         limit: usize,
+        _bytes: usize,
     ) -> Result<Vec<Kept>, StorageError> {
         let all = self.drawer.documents.values();
         let mut found: Vec<&Kept> =

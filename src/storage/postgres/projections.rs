@@ -20,7 +20,7 @@ use crate::{
             EditOutcome, Kept, Last, NameEnd, Part, ProjectionSection, ProjectionView, Projections,
             Stretch, decide,
         },
-        sql::projections::{columns, indexes, kept, names, part, unfinished},
+        sql::projections::{changed, columns, indexes, kept, names, part, unfinished},
     },
 };
 
@@ -83,10 +83,11 @@ impl Documents {
         let (ahead, to): (i64, String) = query.fetch_one(&mut self.loan.connection).await?;
         let query = sqlx::query(include_str!("sql/projections_holding.sql")).bind(self.log);
         let query = query.bind(name.as_str()).bind(from).bind(&to).bind(held.to_string());
-        let rows = query.fetch(&mut self.loan.connection);
-        let mut part = part(rows, most, stretch.bytes, stretch.sieve.as_ref()).await?;
-        part.examined = usize::try_from(ahead).unwrap_or(usize::MAX);
+        let rows = query.bind(limit(stretch.limit)).fetch(&mut self.loan.connection);
+        let mut part = part(rows, stretch.limit, stretch.bytes, stretch.sieve.as_ref()).await?;
+        // One that is full goes on after its last document.
         if part.at_end {
+            part.examined = usize::try_from(ahead).unwrap_or(usize::MAX);
             part.at_end = part.examined < most;
             part.last = Some((name.clone(), EntryId::stored(to)));
         }
@@ -179,10 +180,12 @@ impl ProjectionView for Documents {
         name: &ProjectionName,
         after: i64,
         most: usize,
+        bytes: usize,
     ) -> Result<Vec<Kept>, StorageError> {
         let query = sqlx::query(include_str!("sql/projections_changed.sql"));
         let query = query.bind(self.log).bind(name.as_str()).bind(after);
-        self.all(query.bind(limit(most))).await
+        let rows = query.bind(limit(most)).fetch(&mut self.loan.connection);
+        changed(rows, bytes).await.map_err(of_query)
     }
 
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {

@@ -68,6 +68,21 @@ pub(in crate::storage) async fn part<R: Columns>(
     Ok(part)
 }
 
+/// Documents of rows as they arrive, up to so many bytes.
+pub(in crate::storage) async fn changed<R: Columns>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
+    bytes_max: usize,
+) -> Result<Vec<Kept>, sqlx::Error> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while bytes < bytes_max
+        && let Some(row) = rows.try_next().await?
+    {
+        bytes += row.text(4)?.len() + row.text(5)?.len();
+        found.push(kept(&row)?);
+    }
+    Ok(found)
+}
+
 /// Whether a document is not to be left out.
 fn passes(
     row: &impl Columns,

@@ -17,7 +17,7 @@ use crate::{
             EditOutcome, Kept, Last, NameEnd, Part, ProjectionSection, ProjectionView, Projections,
             Stretch, decide,
         },
-        sql::projections::{columns, indexes, kept, names, part, unfinished},
+        sql::projections::{changed, columns, indexes, kept, names, part, unfinished},
     },
 };
 
@@ -147,10 +147,12 @@ impl ProjectionView for Documents {
         name: &ProjectionName,
         after: i64,
         most: usize,
+        bytes: usize,
     ) -> Result<Vec<Kept>, StorageError> {
         let query = sqlx::query(include_str!("sql/projections_changed.sql"));
         let query = query.bind(self.log).bind(name.as_str()).bind(after);
-        self.all(query.bind(limit(most))).await
+        let rows = query.bind(limit(most)).fetch(&mut *self.transaction);
+        changed(rows, bytes).await.map_err(of_query)
     }
 
     async fn indexes(&mut self, name: &ProjectionName) -> Result<Vec<Declared>, StorageError> {

@@ -104,6 +104,11 @@ fn value(depth: usize) -> String {
         "\"😀\"",
         "\"a b c\"",
     ];
+    // A border: as far as a sort looks.
+    if random::below(24) == 0 {
+        let length = 253 + random::below(4);
+        return format!("\"{}{}\"", "a".repeat(length), ["", "b", "c"][random::below(3)]);
+    }
     match random::below(if depth == 0 { 8 } else { 10 }) {
         8 => {
             let elements = (0..random::below(3)).map(|_| value(depth - 1)).collect::<Vec<_>>();

@@ -195,3 +195,43 @@ pub(super) async fn what_is_alike_is_found_by_its_pieces(store: TestStore) {
     assert_eq!((answer.index, answer.examined), (alike, 2), "a page goes on where one ended");
     assert_eq!(answer.found.picked[0].document.id, id("a"));
 }
+
+pub(super) async fn what_is_alike_is_looked_through_to_its_end(store: TestStore) {
+    let (log, name) = (store.log().await, name());
+    let things = (0..700).map(|n| {
+        save(&format!("{n:03}"), &format!("{{\"name\":\"charleston\",\"rare\":{}}}", n == 699))
+    });
+    store.save_all(&log, &name, things.collect()).await;
+    let declaration = r#"{"indexes":[{"name":"alike","similarity":"/state/name"}]}"#;
+    declare(&store, &log, &name, declaration).await;
+    let text = r#"{"filter":{"and":[{"eq":{"path":"/state/rare","value":true}},
+            {"similar":{"path":"/state/name","to":"charlston","at_least":0.3}}]},
+        "sort":[{"similarity":{"path":"/state/name","to":"charlston"},"order":"desc"}]}"#;
+    let window = Window::After { key: None, limit: 2 };
+    let answer = store.answer(&log, Some(&name), &query(text), window).await;
+    assert_eq!(answer.found.picked.len(), 1);
+    assert_eq!((answer.index.as_deref(), answer.examined), (Some("alike"), 700));
+    assert!(!answer.found.has_next);
+}
+
+pub(super) async fn keys_are_counted_where_they_are_exact(store: TestStore) {
+    let (log, name) = (store.log().await, name());
+    let things = (0..50).map(|n| {
+        let n = i64::from(n);
+        thing(&n.to_string(), ["red", "blue"][usize::from(n % 2 == 0)], n)
+    });
+    store.save_all(&log, &name, things.collect()).await;
+    declare(&store, &log, &name, BY_COLOUR).await;
+    let count = async |filter: &str| {
+        let text = format!("{{\"filter\":{filter},\"count\":true}}");
+        let window = Window::After { key: None, limit: 1 };
+        let answer = store.answer(&log, Some(&name), &query(&text), window).await;
+        (answer.found.count, answer.plan.contains("are counted"))
+    };
+    let red = r#"{"eq":{"path":"/state/colour","value":"red"}}"#;
+    assert_eq!(count(red).await, (25, true));
+    let small = r#"{"lt":{"path":"/state/size","value":10}}"#;
+    assert_eq!(count(&format!("{{\"and\":[{red},{small}]}}")).await, (5, true));
+    let odd = r#"{"matches":{"path":"/id","pattern":"1$"}}"#;
+    assert_eq!(count(&format!("{{\"and\":[{red},{odd}]}}")).await, (5, false), "not by keys alone");
+}

@@ -218,7 +218,9 @@ macro_rules! conformance_cases {
             an_index_is_built_beside_edits;
             a_declaration_keeps_what_it_repeats;
             a_dropped_projection_has_no_index;
+            keys_are_counted_where_they_are_exact;
             what_is_alike_is_found_by_its_pieces;
+            what_is_alike_is_looked_through_to_its_end;
         }
         operators {
             eq_compares_numbers_by_value_and_types_strictly;
@@ -248,6 +250,7 @@ macro_rules! conformance_cases {
             filters_find_what_they_state [104, 105, 107, 110, 111, 120, 121];
             sorts_are_total_and_mixed [114, 115];
             a_page_comes_after_filter_and_sort [116, 117, 118, 119];
+            each_document_is_examined_once;
             counts_are_of_all_that_match [122, 123, 124, 125, 126];
             random_queries_find_what_the_reference_finds;
         }

@@ -162,6 +162,24 @@ pub(super) async fn a_page_comes_after_filter_and_sort(store: TestStore) {
     assert_eq!((after.picked.len(), after.count), (0, 0));
 }
 
+pub(super) async fn each_document_is_examined_once(store: TestStore) {
+    let (log, name) = (store.log().await, name());
+    let padding = "x".repeat(200);
+    let state = |n: usize| format!("{{\"a\":{},\"padding\":\"{padding}\"}}", n % 2);
+    let saves = (0..100).map(|n| save(&format!("{n:03}"), &state(n)));
+    store.save_all(&log, &name, saves.collect()).await;
+    let ones = r#""filter":{"eq":{"path":"/state/a","value":1}}"#;
+    // Stretches end by their bytes.
+    let counted = query(&format!("{{{ones},\"count\":true}}"));
+    let answer = store.answer(&log, Some(&name), &counted, whole()).await;
+    assert_eq!((answer.found.count, answer.found.picked.len()), (50, 50));
+    assert!((50..=100).contains(&answer.examined), "{}", answer.examined);
+    let page = Window::After { key: None, limit: 10 };
+    let answer = store.answer(&log, Some(&name), &query(&format!("{{{ones}}}")), page).await;
+    assert_eq!(answer.found.picked.len(), 10);
+    assert!(answer.examined <= 40, "{}", answer.examined);
+}
+
 pub(super) async fn counts_are_of_all_that_match(store: TestStore) {
     let (log, name, _) = scene(&store).await;
     let count = async |filter: &str| {

@@ -353,7 +353,7 @@ impl TestStore {
     ) -> (NameEnd, Vec<Kept>) {
         let mut view = self.storage.projections.projections(log).await.expect("a view opens");
         let end = view.end(name).await.expect("it is told");
-        let changed = view.changed(name, after, limit).await.expect("they are read");
+        let changed = view.changed(name, after, limit, 100).await.expect("they are read");
         view.close().await;
         (end, changed)
     }

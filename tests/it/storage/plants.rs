@@ -53,6 +53,8 @@ plants! {
         ForgetsGuards fails saving::a_false_guard_changes_nothing;
     a_store_that_reads_an_index_too_soon_is_noticed:
         ServesHalfBuilt fails indexing::an_index_serves_when_it_is_built;
+    a_count_by_keys_that_are_missing_is_noticed:
+        SkipsKeys fails indexing::keys_are_counted_where_they_are_exact;
     a_store_that_skips_changes_is_noticed:
         SkipsDocuments fails saving::changes_are_read_in_their_order;
     random_queries_notice_an_index_that_lacks_rows:

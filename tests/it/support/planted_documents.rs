@@ -148,8 +148,9 @@ impl ProjectionView for PlantedDocuments {
         name: &ProjectionName,
         after: i64,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<Kept>, StorageError> {
-        let mut found = self.view.changed(name, after, limit).await?;
+        let mut found = self.view.changed(name, after, limit, bytes).await?;
         if self.plant == Plant::SkipsDocuments && found.len() > 1 {
             found.remove(0);
         }
@@ -178,7 +179,8 @@ impl ProjectionView for PlantedDocuments {
         from: &[u8],
         to: &[u8],
     ) -> Result<u64, StorageError> {
-        self.view.keys_between(index, from, to).await
+        let count = self.view.keys_between(index, from, to).await?;
+        Ok(if self.plant == Plant::SkipsKeys { count.saturating_sub(1) } else { count })
     }
 
     async fn alike(&mut self, alike: &Alike) -> Result<Vec<EntryId>, StorageError> {
