@@ -1,7 +1,7 @@
 //! Agreement: random queries of random documents, held to the reference page by page.
 
 use super::{
-    indexing::declare,
+    indexing::{declare, finish},
     queries::{query, whole},
     saving::{name, save},
     store::TestStore,
@@ -65,6 +65,7 @@ pub async fn agree(store: &TestStore, pages: usize) -> usize {
         for name in [&name, &other] {
             let dropped = store.storage.projections.drop_projection(&log, name).await;
             dropped.expect("they are dropped");
+            finish(store, &log, name).await;
         }
     }
     assert!(by_index > asked / 50, "indexes served {by_index} queries of {asked} pages");

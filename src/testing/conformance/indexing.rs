@@ -14,6 +14,11 @@ use crate::{
 /// Makes these the indexes of a name, and builds them.
 pub(super) async fn declare(store: &TestStore, log: &Log, name: &ProjectionName, text: &str) {
     begin(store, log, name, text).await;
+    finish(store, log, name).await;
+}
+
+/// Builds and removes what is to be built or removed.
+pub(super) async fn finish(store: &TestStore, log: &Log, name: &ProjectionName) {
     while step(store, log, name).await {}
 }
 
@@ -75,7 +80,7 @@ pub(super) async fn an_index_serves_when_it_is_built(store: TestStore) {
     let all = "0 12 15 18 21 24 27 3 6 9".to_owned();
     assert_eq!(served(&store, &log, &name, RED).await, (all.clone(), None));
     assert!(!indexes(&store, &log, &name).await[0].built);
-    while step(&store, &log, &name).await {}
+    finish(&store, &log, &name).await;
     let declared = indexes(&store, &log, &name).await.remove(0);
     assert!(declared.built && declared.documents == 30);
     assert_eq!(served(&store, &log, &name, RED).await, (all, Some("by_colour".to_owned())));
@@ -148,10 +153,10 @@ pub(super) async fn a_declaration_keeps_what_it_repeats(store: TestStore) {
     assert_eq!(after[1].index.name.as_str(), "b");
     assert!(!after[1].built && after[1].id != before[1].id, "it begins anew");
     assert_eq!(unfinished(&store, &log, &name).await.len(), 2, "one to remove, one to build");
-    while step(&store, &log, &name).await {}
+    finish(&store, &log, &name).await;
     begin(&store, &log, &name, &list(&[])).await;
     assert!(indexes(&store, &log, &name).await.is_empty());
-    while step(&store, &log, &name).await {}
+    finish(&store, &log, &name).await;
 }
 
 pub(super) async fn a_dropped_projection_has_no_index(store: TestStore) {
