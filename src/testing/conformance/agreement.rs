@@ -184,7 +184,7 @@ fn written((path, order): &Field) -> String {
     format!("{{\"path\":\"{path}\",\"order\":\"{order}\"}}")
 }
 
-/// Three indexes of fields. One more has no field: it is of a similarity.
+/// Up to three indexes of fields, each another. One more has no field: it is of a similarity.
 fn indexes() -> Vec<Vec<Field>> {
     let index = |_| {
         let mut fields: Vec<Field> = (0..=random::below(3)).map(|_| field()).collect();
@@ -192,7 +192,10 @@ fn indexes() -> Vec<Vec<Field>> {
         fields.dedup_by_key(|(path, _)| *path);
         fields
     };
-    (0..3).map(index).collect()
+    let mut indexes: Vec<Vec<Field>> = (0..3).map(index).collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    indexes
 }
 
 fn declaration(indexes: &[Vec<Field>]) -> String {
