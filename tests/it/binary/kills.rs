@@ -1,4 +1,4 @@
-//! kill -9 in a storm of publishes: nothing acknowledged is lost, nothing is doubled, no hole.
+//! kill -9 in a storm of publishes, or of saves: nothing acknowledged is lost, nothing is doubled, no hole.
 //!
 //! `EVERLOG_TEST_KILLS` sets how many kills there are for each store; 50 by default.
 
@@ -6,7 +6,10 @@ use std::{path::Path, process::Command};
 
 use tempfile::TempDir;
 
-use super::storm::{Verdict, storm};
+use super::{
+    saves,
+    storm::{Verdict, storm},
+};
 use crate::support::{environment, hasty, postgres::Database, process::Process};
 
 fn kills() -> u32 {
@@ -34,6 +37,30 @@ async fn postgres_keeps_what_it_acknowledged() {
     let database = Database::migrated().await;
     let verdict = storm(kills(), || Process::serve(&database.url(), folder.path())).await;
     assert_clean("Postgres", &verdict);
+}
+
+#[expect(clippy::print_stdout, reason = "the longer run is read by people")]
+fn assert_saved(store: &str, verdict: &saves::Verdict) {
+    println!("{store}: {} kills, {verdict:?}", kills());
+    assert!(verdict.saved > 0 && verdict.broken_off > 0, "{verdict:?}");
+    let broken = (verdict.lost, verdict.doubled, verdict.false_indexes, verdict.untold);
+    assert_eq!(broken, (0, 0, 0, 0), "{store}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_documents_and_their_indexes() {
+    let folder = TempDir::new().expect("a folder");
+    let start = || vec![Process::serve("sqlite:saves.db", folder.path())];
+    assert_saved("SQLite", &saves::storm(kills(), start).await);
+}
+
+/// Two servers, both of which build the indexes.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_documents_and_their_indexes() {
+    let folder = TempDir::new().expect("a folder");
+    let database = Database::migrated().await;
+    let server = || Process::serve(&database.url(), folder.path());
+    assert_saved("Postgres", &saves::storm(kills(), || vec![server(), server()]).await);
 }
 
 /// The control: a server that acknowledges before it commits is caught.

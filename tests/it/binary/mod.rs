@@ -10,6 +10,7 @@ mod history;
 mod imports;
 mod kills;
 mod restarts;
+mod saves;
 mod script;
 mod slow;
 mod standby;
