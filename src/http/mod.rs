@@ -22,6 +22,7 @@ mod projection_tail;
 mod projections;
 mod publish;
 mod query;
+mod query_input;
 mod reached;
 mod service;
 mod state;

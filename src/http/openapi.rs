@@ -6,7 +6,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi};
 use super::{
     conditions::{MatchInput, SourceInput, StreamInput},
     error::{Failed, Fault, Kind, Report},
-    projection_query::{
+    query_input::{
         KeyInput, OperandInput, PathInput, PatternInput, SimilarInput, TextInput, ValuesInput,
     },
 };

@@ -16,7 +16,7 @@ use super::{
     extract::{InProjection, MediaType, negotiate},
     openapi::{ProjectionPath, ProjectionTailQuery, ReadFailures},
     projection_json::write_entry,
-    projection_query::parse,
+    projection_query::{in_time, parse},
     query::Query as Parameters,
     state::App,
     tail::{PING, Stage, failed, frame, last_event_id, start, streamed},
@@ -28,6 +28,7 @@ use crate::{
     storage::{
         find::FindError,
         projections::{Kept, NameEnd, ProjectionView, Stretch},
+        turn::Turn,
     },
 };
 
@@ -113,7 +114,8 @@ impl Frames {
     /// Finds its place, and what matches there.
     async fn open(&mut self, after: Option<i64>) -> Result<(), Problem> {
         let (mut view, permit) = self.following.begin().await?;
-        let opened = opened(&self.app, view.as_mut(), &self.name, self.query.as_ref(), after).await;
+        let query = self.query.as_ref();
+        let opened = in_time(opened(&self.app, view.as_mut(), &self.name, query, after)).await;
         view.close().await;
         drop(permit);
         let (end, members) = opened?;
@@ -201,8 +203,10 @@ impl Frames {
         } else if changed.is_empty() {
             return Ok(None);
         }
+        let mut turn = Turn::default();
         for kept in changed {
             self.tell(&mut out, kept)?;
+            turn.end().await;
         }
         Ok(Some(out))
     }
@@ -253,10 +257,7 @@ fn too_many() -> Problem {
     let detail = format!(
         "More than {TAIL_ENTRIES_MAX} entries match; a tail cannot follow so many by a query."
     );
-    let mut problem = Problem::new(Kind::QueryTooBroad, detail);
-    problem.body.limit = Some("tail_entries".to_owned());
-    problem.body.maximum = i64::try_from(TAIL_ENTRIES_MAX).ok();
-    problem
+    Problem::too_broad("tail_entries", TAIL_ENTRIES_MAX, detail)
 }
 
 /// Where a projection ends, and what of it matches that did not change after a place.
@@ -287,11 +288,16 @@ async fn opened(
         bytes: STEP_BYTES,
         sieve: Sieve::of(&query.filter),
     };
+    let mut turn = Turn::default();
     loop {
         let part = view.stretch(&stretch).await?;
         budget.spend(part.examined)?;
-        let found = part.documents.into_iter().filter(|found| query.filter.holds(found));
-        members.extend(found.map(|found| found.id));
+        for document in part.documents {
+            if query.filter.holds(&document) {
+                members.insert(document.id);
+            }
+            turn.end().await;
+        }
         if members.len() > TAIL_ENTRIES_MAX {
             return Err(too_many());
         }

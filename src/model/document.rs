@@ -99,6 +99,33 @@ impl Json {
         *self == Self::Null
     }
 
+    /// How many values it has, itself and those in it.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        match self {
+            Self::Array(elements) => 1 + elements.iter().map(Self::values).sum::<usize>(),
+            Self::Object(members) => 1 + members.values().map(Self::values).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
+    /// The bytes of its text, about: as if no character were escaped and each number had eight.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) => 4,
+            Self::Integer(_) | Self::Float(_) => 8,
+            Self::String(text) => text.len() + 2,
+            Self::Array(elements) => {
+                elements.iter().map(|element| element.bytes() + 1).sum::<usize>() + 1
+            }
+            Self::Object(members) => {
+                let member = |(key, value): (&String, &Self)| key.len() + value.bytes() + 4;
+                members.iter().map(member).sum::<usize>() + 1
+            }
+        }
+    }
+
     /// Which comes first of two numbers or two strings. Other types have no order among themselves.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Option<Ordering> {

@@ -11,7 +11,7 @@ pub struct Limits {
     pub publish_events: usize,
     /// Events in one page.
     pub page_events: usize,
-    /// Bytes of events in one page (at least one event is given).
+    /// Bytes of events, or of documents' JSON, in one page (at least one is given).
     pub page_bytes: usize,
     /// Events that one filtered page may examine.
     pub page_examined: usize,
@@ -74,8 +74,15 @@ pub const QUERY_SORT_MAX: usize = 8;
 pub const QUERY_SELECT_MAX: usize = 64;
 /// The longest path, pattern, and text of a similarity, in bytes.
 pub const QUERY_TEXT_BYTES_MAX: usize = 1_024;
-/// Memory of a compiled pattern, in bytes.
+/// Patterns of one query, and the memory of one that is compiled, in bytes.
+pub const QUERY_PATTERNS_MAX: usize = 4;
 pub const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a string that a pattern looks at: the work is their product.
+pub const MATCHED_TEXT_BYTES: usize = 16 << 10;
+/// Values in all that `json_contains` looks for in one query, nested ones counted.
+pub const QUERY_PARTS_MAX: usize = 1_000;
+/// How long a query may take, in seconds.
+pub const QUERY_SECONDS_MAX: u64 = 10;
 /// Indexes of a projection, and fields of one.
 pub const INDEXES_MAX: usize = 16;
 pub const INDEX_FIELDS_MAX: usize = 4;

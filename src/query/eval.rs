@@ -2,8 +2,10 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use super::ast::{Filter, Path, Root, Text, Than};
-use crate::model::{Json, Projection, Source};
+use crate::model::{Json, Projection, Source, limits::MATCHED_TEXT_BYTES};
 
 impl Path {
     /// What stands there in a document, if anything does.
@@ -76,7 +78,9 @@ impl Filter {
                 _ => false,
             }),
             Self::JsonContains { path, value } => {
-                path.find(document).map_or(value.is_null(), |found| found.contains(value))
+                path.find(document).map_or(value.is_null(), |found| {
+                    apart(found.values().min(APART), || found.contains(value))
+                })
             }
             Self::HasKey { path, key } => at(path, &|found| match found {
                 Json::Object(members) => members.contains_key(key),
@@ -85,9 +89,12 @@ impl Filter {
             Self::Exists { path } => path.find(document).is_some(),
             Self::Prefix { path, text } => at(path, &|found| text.begins(found)),
             Self::TextContains { path, text } => at(path, &|found| text.is_in(found)),
-            Self::Matches { path, pattern } => {
-                at(path, &|found| found.as_str().is_some_and(|text| pattern.is_match(text)))
-            }
+            Self::Matches { path, pattern } => at(path, &|found| {
+                found.as_str().is_some_and(|text| {
+                    let text = &text[..text.floor_char_boundary(MATCHED_TEXT_BYTES)];
+                    apart(text.len(), || pattern.is_match(text))
+                })
+            }),
             Self::Similar { path, to, at_least } => {
                 let score = |found: &Json| found.as_str().map_or(0.0, |text| to.score(text));
                 path.find(document).map_or(0.0, |found| score(&found)) >= *at_least
@@ -97,6 +104,18 @@ impl Filter {
             Self::Not(filter) => !filter.holds(document),
         }
     }
+}
+
+/// Characters, or values, of which more are judged apart.
+const APART: usize = 1_024;
+
+/// Does work that may take long, out of the way of the thread's other tasks.
+fn apart<T>(size: usize, work: impl FnOnce() -> T) -> T {
+    let several = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
+    if size >= APART && Handle::try_current().is_ok_and(several) {
+        return tokio::task::block_in_place(work);
+    }
+    work()
 }
 
 impl Than {

@@ -23,7 +23,7 @@
 //! | `has_key` `{path, key}` | it is an object with that key |
 //! | `exists` `{path}` | the key is there, be it with null |
 //! | `prefix`, `text_contains` `{path, value, ignore_case?}` | it is a string that begins so; that holds it |
-//! | `matches` `{path, pattern}` | it is a string in which the pattern is found (syntax of the `regex` crate) |
+//! | `matches` `{path, pattern}` | it is a string in whose first 16 KiB the pattern is found (syntax of the `regex` crate) |
 //! | `similar` `{path, to, at_least}` | their [similarity] is at least so much |
 //! | `and`, `or` `[…]`, `not` | all hold (none: holds); one holds (none: fails); it does not hold |
 //!
@@ -38,6 +38,7 @@ pub mod ast;
 pub mod cursor;
 pub mod eval;
 pub mod index;
+mod leaf;
 pub mod order;
 pub mod parse;
 pub mod path;

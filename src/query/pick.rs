@@ -1,4 +1,7 @@
 //! Picks the page of a query from documents in any order.
+//!
+//! A page ends before the document that would bring its JSON over so many bytes, and has one at least. Numbered pages
+//! have the size that was asked: they may hold, with all before them, so many times as much, or are given up.
 
 use std::collections::BTreeMap;
 
@@ -63,20 +66,31 @@ pub struct Found {
     pub count: u64,
 }
 
+/// A numbered page may hold so many times the bytes of another.
+pub const NUMBERED_BYTES: usize = 8;
+
 /// Takes one document after another, and holds those that may be of the page.
 #[derive(Debug)]
 pub struct Pick<'a> {
     filter: &'a Filter,
     sort: &'a [Sort],
     window: Window,
+    /// Bytes of the JSON of a page.
+    bytes_max: usize,
     held: BTreeMap<Vec<u8>, Projection>,
+    bytes: usize,
+    /// The key of what the page had no room for.
+    end: Option<Vec<u8>>,
     count: u64,
 }
 
 impl<'a> Pick<'a> {
     #[must_use]
-    pub fn new(filter: &'a Filter, sort: &'a [Sort], window: Window) -> Self {
-        Self { filter, sort, window, held: BTreeMap::new(), count: 0 }
+    pub fn new(filter: &'a Filter, sort: &'a [Sort], window: Window, bytes_max: usize) -> Self {
+        let numbered = matches!(window, Window::Offset { .. });
+        let bytes_max = if numbered { bytes_max.saturating_mul(NUMBERED_BYTES) } else { bytes_max };
+        let (held, end) = (BTreeMap::new(), None);
+        Self { filter, sort, window, bytes_max, held, bytes: 0, end, count: 0 }
     }
 
     /// Looks at a document.
@@ -86,19 +100,25 @@ impl<'a> Pick<'a> {
         }
         self.count += 1;
         let key = order::key(self.sort, &document);
+        let backwards = matches!(self.window, Window::Before { .. });
         let inside = match &self.window {
             Window::After { key: after, .. } => after.as_ref().is_none_or(|after| key > *after),
             Window::Before { key: before, .. } => key < *before,
             Window::Offset { .. } => true,
         };
-        if inside {
-            self.held.insert(key, document);
-            if self.held.len() > self.window.size() {
-                match self.window {
-                    Window::Before { .. } => self.held.pop_first(),
-                    Window::After { .. } | Window::Offset { .. } => self.held.pop_last(),
-                };
-            }
+        let room = self.end.as_ref().is_none_or(|end| (key < *end) != backwards && key != *end);
+        if !inside || !room {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(bytes(&document));
+        self.held.insert(key, document);
+        while self.held.len() > self.window.size()
+            || (self.bytes > self.bytes_max && self.held.len() > 1)
+        {
+            let last = if backwards { self.held.pop_first() } else { self.held.pop_last() };
+            let Some((key, document)) = last else { break };
+            self.bytes = self.bytes.saturating_sub(bytes(&document));
+            self.end = Some(key);
         }
     }
 
@@ -106,33 +126,34 @@ impl<'a> Pick<'a> {
     #[must_use]
     pub fn is_full(&self, direction: Direction) -> bool {
         let backwards = matches!(self.window, Window::Before { .. });
-        backwards == (direction == Direction::Backwards) && self.held.len() >= self.window.size()
+        let full = self.end.is_some() || self.held.len() >= self.window.size();
+        backwards == (direction == Direction::Backwards) && full
+    }
+
+    /// Whether a numbered page, with all before it, is too large to be held.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.window, Window::Offset { .. })
+            && self.end.is_some()
+            && self.held.len() + 1 < self.window.size()
     }
 
     /// The page of all that was looked at.
     #[must_use]
     pub fn found(self) -> Found {
-        let Self { sort, window, mut held, count, .. } = self;
+        let Self { sort, window, mut held, end, count, .. } = self;
+        let more = held.len() == window.size();
+        if more {
+            match window {
+                Window::Before { .. } => held.pop_first(),
+                Window::After { .. } | Window::Offset { .. } => held.pop_last(),
+            };
+        }
+        let more = more || end.is_some();
         let (has_next, has_previous) = match window {
-            Window::After { key, limit } => {
-                let more = held.len() > limit;
-                if more {
-                    held.pop_last();
-                }
-                (more, key.is_some())
-            }
-            Window::Before { limit, .. } => {
-                let more = held.len() > limit;
-                if more {
-                    held.pop_first();
-                }
-                (true, more)
-            }
-            Window::Offset { offset, limit } => {
-                let more = held.len() > offset + limit;
-                if more {
-                    held.pop_last();
-                }
+            Window::After { key, .. } => (more, key.is_some()),
+            Window::Before { .. } => (true, more),
+            Window::Offset { offset, .. } => {
                 let before = offset.min(held.len());
                 (0..before).for_each(|_| drop(held.pop_first()));
                 (more, before > 0)
@@ -145,4 +166,9 @@ impl<'a> Pick<'a> {
         });
         Found { picked: picked.collect(), has_next, has_previous, count }
     }
+}
+
+/// The JSON of a document, about.
+fn bytes(document: &Projection) -> usize {
+    document.state.bytes() + document.metadata.bytes()
 }

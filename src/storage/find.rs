@@ -4,6 +4,7 @@ use super::{
     StorageError,
     indexes::{Alike, Declared, Keys},
     projections::{Part, ProjectionView, Stretch},
+    turn::Turn,
 };
 use crate::{
     model::{Direction, EntryId, Projection, ProjectionName},
@@ -11,7 +12,7 @@ use crate::{
         By, Query, Sort,
         index::Index,
         order,
-        pick::{Found, Pick, Window},
+        pick::{Found, NUMBERED_BYTES, Pick, Window},
         plan::{Access, Range, alike_after, plan},
         sieve::Sieve,
     },
@@ -23,6 +24,12 @@ pub enum FindError {
     /// It would have to examine more documents than it may.
     #[error("the query would examine more than {0} documents")]
     TooBroad(usize),
+    /// A numbered page would hold more bytes than it may, with what is before it.
+    #[error("the page, with all before it, would hold more than {0} bytes")]
+    TooLarge(usize),
+    /// It took more seconds than it may.
+    #[error("the query took more than {0} seconds")]
+    TooLong(u64),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -33,6 +40,8 @@ pub struct Reach {
     /// Documents, and bytes of their JSON, that are read at once.
     pub stretch: usize,
     pub bytes: usize,
+    /// Bytes of the JSON of a page.
+    pub page_bytes: usize,
     /// Documents that it examines.
     pub examined: usize,
     /// Documents of an index that it examines before it tries whether a page is full sooner in the order of ids.
@@ -41,7 +50,13 @@ pub struct Reach {
 
 impl Default for Reach {
     fn default() -> Self {
-        Self { stretch: 1_000, bytes: 4 << 20, examined: usize::MAX, tried: 10_000 }
+        Self {
+            stretch: 1_000,
+            bytes: 4 << 20,
+            page_bytes: usize::MAX,
+            examined: usize::MAX,
+            tried: 10_000,
+        }
     }
 }
 
@@ -57,8 +72,6 @@ pub struct Answer {
     pub examined: usize,
 }
 
-/// Documents that are judged before others get their turn.
-const JUDGED_AT_ONCE: usize = 16;
 /// Documents that are fetched by their ids at once.
 const FETCHED_AT_ONCE: usize = 200;
 
@@ -250,17 +263,20 @@ impl Search<'_> {
             access.is_some() && matches!(self.by_id(), Walk::ById { in_order: true, .. });
         let may_be_others = matches!(access, Some(Access::Alike { complete: false, .. }));
         let before = self.examined;
-        let mut pick = Pick::new(&self.query.filter, &self.query.sort, self.window.clone());
+        let (window, page_bytes) = (self.window.clone(), self.reach.page_bytes);
+        let mut pick = Pick::new(&self.query.filter, &self.query.sort, window, page_bytes);
+        let mut turn = Turn::default();
         loop {
             let Part { documents, examined, at_end, .. } =
                 walk.next(view, name, limit, self.reach.bytes).await?;
             limit = (limit * 2).min(self.reach.stretch);
             self.examined += examined;
-            for (index, document) in documents.into_iter().enumerate() {
+            for document in documents {
                 pick.look(document);
-                if index % JUDGED_AT_ONCE == 0 {
-                    tokio::task::yield_now().await;
-                }
+                turn.end().await;
+            }
+            if pick.is_too_large() {
+                return Err(FindError::TooLarge(page_bytes.saturating_mul(NUMBERED_BYTES)));
             }
             let full = in_order && pick.is_full(walk.direction());
             if self.examined > self.reach.examined && !full {

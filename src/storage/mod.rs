@@ -18,6 +18,7 @@ pub mod projections;
 pub mod scan;
 mod sql;
 pub mod sqlite;
+pub mod turn;
 pub mod verify;
 
 use std::sync::Arc;

@@ -73,7 +73,16 @@ impl Problem {
 
     /// A request over a limit.
     pub fn too_large(limit: &str, maximum: usize, detail: impl Into<String>) -> Self {
-        let mut problem = Self::new(Kind::TooLarge, detail);
+        Self::over(Kind::TooLarge, limit, maximum, detail)
+    }
+
+    /// A query over a limit.
+    pub fn too_broad(limit: &str, maximum: usize, detail: impl Into<String>) -> Self {
+        Self::over(Kind::QueryTooBroad, limit, maximum, detail)
+    }
+
+    fn over(kind: Kind, limit: &str, maximum: usize, detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(kind, detail);
         problem.body.limit = Some(limit.to_owned());
         problem.body.maximum = i64::try_from(maximum).ok();
         problem
@@ -148,10 +157,17 @@ impl From<FindError> for Problem {
         match error {
             FindError::TooBroad(most) => {
                 let detail = format!("The query would examine more than {most} entries.");
-                let mut problem = Self::new(Kind::QueryTooBroad, detail);
-                problem.body.limit = Some("query_examined".to_owned());
-                problem.body.maximum = i64::try_from(most).ok();
-                problem
+                Self::too_broad("query_examined", most, detail)
+            }
+            FindError::TooLarge(most) => {
+                let detail = format!(
+                    "The page and the entries before it have more than {most} bytes; go on with `after`."
+                );
+                Self::too_broad("numbered_page_bytes", most, detail)
+            }
+            FindError::TooLong(most) => {
+                let detail = format!("The query took more than {most} seconds.");
+                Self::too_broad("query_seconds", usize::try_from(most).unwrap_or(0), detail)
             }
             FindError::Storage(error) => error.into(),
         }

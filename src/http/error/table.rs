@@ -256,8 +256,10 @@ impl Kind {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "query-too-broad",
                 "A query would have to examine too many entries",
-                "`maximum` is how many entries one query examines at most. Ask one projection instead of \
-                 all; without a sort and a count a query stops as soon as its page is full.",
+                "`limit` and `maximum` say of what: entries that one query examines, the bytes of a numbered page \
+                 with all before it, seconds, or entries that a tail follows. Ask one projection instead of all, \
+                 declare an index, page by cursor; without a sort and a count a query stops as soon as its page \
+                 is full.",
             ),
             Self::IdempotencyKeyReused => row(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -13,6 +13,7 @@ use crate::{
         Listing, StorageError,
         indexes::{Declared, Unfinished},
         projections::{Kept, Part},
+        turn::Turn,
     },
 };
 
@@ -45,6 +46,7 @@ pub(in crate::storage) async fn part<R: Columns>(
 ) -> Result<Part, sqlx::Error> {
     let (mut part, mut bytes, mut last) = (Part::default(), 0, None);
     let mut name: Option<ProjectionName> = None;
+    let mut turn = Turn::default();
     while bytes < bytes_max && part.examined < limit {
         let Some(row) = rows.try_next().await? else {
             part.at_end = true;
@@ -60,6 +62,7 @@ pub(in crate::storage) async fn part<R: Columns>(
         }
         name = Some(of);
         last = Some(row);
+        turn.end().await;
     }
     part.last = match (last, name) {
         (Some(row), Some(name)) => Some((name, EntryId::stored(row.text(1)?))),

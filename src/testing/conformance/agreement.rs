@@ -2,7 +2,7 @@
 
 use super::{
     indexing::{declare, finish},
-    queries::{query, whole},
+    queries::{REACH, query, whole},
     saving::{name, save},
     store::TestStore,
 };
@@ -12,6 +12,7 @@ use crate::{
         Query,
         pick::{Found, Pick, Window},
     },
+    storage::find::Reach,
     testing::random,
 };
 
@@ -282,8 +283,13 @@ async fn walk(
 ) -> (usize, usize) {
     let (mut pages, mut by_index) = (0, 0);
     let limit = 1 + random::below(5);
+    // Some pages end with their bytes.
+    let page_bytes = [usize::MAX, usize::MAX, 80, 1][random::below(4)];
     let mut page = async |window| {
-        let answer = store.answer(log, name, query, window).await;
+        let numbered = matches!(window, Window::Offset { .. });
+        let page_bytes = if numbered { usize::MAX } else { page_bytes };
+        let answer = store.reach(log, name, query, window, Reach { page_bytes, ..REACH }).await;
+        let answer = answer.expect("they are found");
         (pages, by_index) = (pages + 1, by_index + usize::from(answer.index.is_some()));
         answer.found
     };
@@ -319,7 +325,7 @@ async fn walk(
 
 /// What a query finds in documents that no store had: the reference.
 fn reference<'a>(documents: impl Iterator<Item = &'a Projection>, query: &Query) -> Found {
-    let mut pick = Pick::new(&query.filter, &query.sort, whole());
+    let mut pick = Pick::new(&query.filter, &query.sort, whole(), usize::MAX);
     documents.cloned().for_each(|document| pick.look(document));
     pick.found()
 }

@@ -2,13 +2,15 @@
 //! with the rule that is ours.
 
 use super::{
-    queries::{ids, query},
+    indexing::declare,
+    queries::{REACH, ids, query},
     saving::{id, name, save},
     store::TestStore,
 };
 use crate::{
     model::{Change, Edit, Guard, Log, ProjectionName},
     query::pick::{Found, Window},
+    storage::find::{FindError, Reach},
 };
 
 /// A store with documents whose ids are in another order than they were saved in, and what is asked of it.
@@ -159,4 +161,56 @@ pub(super) async fn similarity_has_pages(store: TestStore) {
     let scene = Scene::new(store).await;
     let alike = r#"{"sort":[{"similarity":{"path":"/state/text","to":"xyz"},"order":"desc"}]}"#;
     assert_eq!(scene.walk(alike).await, ("c d|a b".to_owned(), "c d|a b".to_owned()));
+}
+
+pub(super) async fn a_page_ends_with_its_bytes(store: TestStore) {
+    let scene = Scene::new(store).await;
+    let by_y = r#"{"sort":[{"path":"/state/x/y"},{"path":"/id","order":"desc"}]}"#;
+    let page = async |text: &str, window, page_bytes| {
+        let (name, query) = (Some(&scene.name), query(text));
+        scene.store.reach(&scene.log, name, &query, window, Reach { page_bytes, ..REACH }).await
+    };
+    for indexed in [false, true] {
+        if indexed {
+            let fields = r#"[{"path":"/state/x/y"},{"path":"/id","order":"desc"}]"#;
+            let declaration = format!(r#"{{"indexes":[{{"name":"y","fields":{fields}}}]}}"#);
+            declare(&scene.store, &scene.log, &scene.name, &declaration).await;
+        }
+        // The states have 21 to 32 bytes as they are counted, the metadata of each four.
+        for (text, page_bytes, forwards, backwards) in [
+            ("{}", 1, "a|b|c|d", "d|c|b|a"),
+            (by_y, 1, "d|a|c|b", "b|c|a|d"),
+            ("{}", 100, "a b|c d", "c d|a b"),
+            (by_y, 100, "d a|c b", "c b|d a"),
+        ] {
+            let (mut pages, mut key) = (Vec::new(), None);
+            loop {
+                let answer = page(text, Window::After { key, limit: 4 }, page_bytes).await;
+                let answer = answer.expect("they are found");
+                assert_eq!(answer.index.is_some(), indexed && text == by_y);
+                pages.push(ids(&answer.found));
+                key = answer.found.picked.last().map(|picked| picked.key.clone());
+                if !answer.found.has_next {
+                    break;
+                }
+            }
+            assert_eq!(pages.join("|"), forwards, "{text} {page_bytes}");
+            let (mut pages, mut before) = (Vec::new(), vec![0xff]);
+            loop {
+                let window = Window::Before { key: before, limit: 4 };
+                let found = page(text, window, page_bytes).await.expect("they are found").found;
+                pages.push(ids(&found));
+                before = found.picked[0].key.clone();
+                if !found.has_previous {
+                    break;
+                }
+            }
+            assert_eq!(pages.join("|"), backwards, "{text} {page_bytes}");
+            let numbered = |limit| Window::Offset { offset: 1, limit };
+            let refused = page(text, numbered(3), 1).await;
+            assert!(matches!(refused, Err(FindError::TooLarge(_))), "{text}");
+            let found = page(text, numbered(1), 20).await.expect("as much as has room").found;
+            assert_eq!((found.picked.len(), found.has_next), (1, true));
+        }
+    }
 }

@@ -245,6 +245,7 @@ macro_rules! conformance_cases {
             null_and_absent_are_first_and_nothing_is_lost;
             mixed_directions_have_pages;
             similarity_has_pages;
+            a_page_ends_with_its_bytes;
         }
         queries {
             filters_find_what_they_state [104, 105, 107, 110, 111, 120, 121];

@@ -11,7 +11,7 @@ use crate::{
         Query, parse,
         pick::{Found, Window},
     },
-    storage::find::{Answer, Reach, find},
+    storage::find::{Answer, FindError, Reach, find},
     testing::random,
 };
 
@@ -20,7 +20,8 @@ pub(super) fn query(text: &str) -> Query {
 }
 
 /// Stretches are short, so that a query has many.
-const REACH: Reach = Reach { stretch: 7, bytes: 1_000, examined: usize::MAX, tried: 15 };
+pub(super) const REACH: Reach =
+    Reach { stretch: 7, bytes: 1_000, page_bytes: usize::MAX, examined: usize::MAX, tried: 15 };
 
 /// All of it, in one page.
 pub(super) fn whole() -> Window {
@@ -45,10 +46,21 @@ impl TestStore {
         query: &Query,
         window: Window,
     ) -> Answer {
+        self.reach(log, name, query, window, REACH).await.expect("they are found")
+    }
+
+    pub(super) async fn reach(
+        &self,
+        log: &Log,
+        name: Option<&ProjectionName>,
+        query: &Query,
+        window: Window,
+        reach: Reach,
+    ) -> Result<Answer, FindError> {
         let mut view = self.storage.projections.projections(log).await.expect("a view opens");
-        let answer = find(view.as_mut(), name, query, window, REACH).await;
+        let answer = find(view.as_mut(), name, query, window, reach).await;
         view.close().await;
-        answer.expect("they are found")
+        answer
     }
 
     /// The ids that a query finds, in its order.

@@ -4,6 +4,7 @@ mod bad_requests;
 mod body_conditions;
 mod caching;
 mod connections;
+mod costly;
 mod exporting;
 mod filtering;
 mod full_disk;
