@@ -1,6 +1,6 @@
 //! Queries of projections: the language of `query`, over HTTP.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::State,
@@ -29,10 +29,10 @@ use super::{
 use crate::{
     model::{
         CategoryName, Json, Limits, Log, NameFault, Projection, ProjectionName, Source, StreamKey,
-        limits::{JSON_DEPTH_MAX, QUERY_BYTES_MAX, QUERY_SECONDS_MAX},
+        limits::{JSON_DEPTH_MAX, QUERY_BYTES_MAX},
     },
     query::{self, Paging, Query, cursor::Scope, pick::Window, select::selected},
-    storage::find::{Answer, FindError, Reach, find},
+    storage::find::{Answer, Reach, find},
 };
 
 /// How many entries match.
@@ -42,14 +42,6 @@ pub(super) struct CountOutput {
     /// The number.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     count: u64,
-}
-
-/// What is found as long as that may take.
-pub(super) async fn in_time<T, E: From<FindError>>(
-    finding: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let found = tokio::time::timeout(Duration::from_secs(QUERY_SECONDS_MAX), finding).await;
-    found.unwrap_or_else(|_| Err(FindError::TooLong(QUERY_SECONDS_MAX).into()))
 }
 
 /// What is asked, and of what.
@@ -96,13 +88,10 @@ impl Search<'_> {
     async fn find(&self, query: &Query, window: Window) -> Result<Answer, Problem> {
         let Limits { query_examined: examined, page_bytes, .. } = self.app.limits;
         let reach = Reach { examined, page_bytes, ..Reach::default() };
-        let found = in_time(async {
-            let mut view = self.app.storage.projections.projections(&self.log).await?;
-            let found = find(view.as_mut(), self.name.as_ref(), query, window, reach).await;
-            view.close().await;
-            found
-        });
-        Ok(found.await?)
+        let mut view = self.app.storage.projections.projections(&self.log).await?;
+        let found = find(view.as_mut(), self.name.as_ref(), query, window, reach).await;
+        view.close().await;
+        Ok(found?)
     }
 
     fn scope<'a>(&'a self, query: &'a Query) -> Scope<'a> {
@@ -350,16 +339,4 @@ impl Search<'_> {
 fn located_page(entry: &Projection) -> String {
     let place = "{\"next\":null,\"previous\":null,\"has_next\":false,\"has_previous\":false}";
     format!("{{\"entries\":[{}],\"page\":{place}}}", written(entry))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_query_ends_in_time() {
-        let found = in_time::<(), FindError>(std::future::pending()).await;
-        assert!(matches!(found, Err(FindError::TooLong(10))), "{found:?}");
-        assert!(in_time::<(), FindError>(async { Ok(()) }).await.is_ok());
-    }
 }

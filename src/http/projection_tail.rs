@@ -4,7 +4,7 @@
 //! since the last look is given once, as it is. With a query, what is told depends on whether the entry was among
 //! those that match: the tail knows that of what has not changed since its place.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use axum::{body::Bytes, extract::State, http::HeaderMap, response::Response};
 use futures_util::stream;
@@ -16,14 +16,17 @@ use super::{
     extract::{InProjection, MediaType, negotiate},
     openapi::{ProjectionPath, ProjectionTailQuery, ReadFailures},
     projection_json::write_entry,
-    projection_query::{in_time, parse},
+    projection_query::parse,
     query::Query as Parameters,
     state::App,
     tail::{PING, Stage, failed, frame, last_event_id, start, streamed},
 };
 use crate::{
     engine::changes::Following,
-    model::{Direction, EntryId, Json, ProjectionName, limits::TAIL_ENTRIES_MAX},
+    model::{
+        Direction, EntryId, Json, ProjectionName,
+        limits::{QUERY_SECONDS_MAX, TAIL_ENTRIES_MAX},
+    },
     query::{Query, select::selected, sieve::Sieve},
     storage::{
         find::FindError,
@@ -114,8 +117,7 @@ impl Frames {
     /// Finds its place, and what matches there.
     async fn open(&mut self, after: Option<i64>) -> Result<(), Problem> {
         let (mut view, permit) = self.following.begin().await?;
-        let query = self.query.as_ref();
-        let opened = in_time(opened(&self.app, view.as_mut(), &self.name, query, after)).await;
+        let opened = opened(&self.app, view.as_mut(), &self.name, self.query.as_ref(), after).await;
         view.close().await;
         drop(permit);
         let (end, members) = opened?;
@@ -297,6 +299,9 @@ async fn opened(
                 members.insert(document.id);
             }
             turn.end().await;
+            if turn.lasts() > Duration::from_secs(QUERY_SECONDS_MAX) {
+                return Err(FindError::TooLong(QUERY_SECONDS_MAX).into());
+            }
         }
         if members.len() > TAIL_ENTRIES_MAX {
             return Err(too_many());

@@ -91,6 +91,8 @@ pub const INDEX_RANGES_MAX: usize = 64;
 /// Projections in one page, and in a page that does not say.
 pub const PAGE_PROJECTIONS_MAX: usize = 1_000;
 pub const PAGE_PROJECTIONS_DEFAULT: usize = 20;
+/// A numbered page of projections, with all before it, holds at most so many times the bytes of another.
+pub const NUMBERED_PAGES: usize = 8;
 /// Projections before a numbered page and in it; beyond, a cursor is the way.
 pub const PAGE_OFFSET_MAX: usize = 100_000;
 /// Entries that a tail with a query keeps in mind.

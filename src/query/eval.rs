@@ -77,11 +77,9 @@ impl Filter {
                 Json::Array(elements) => elements.contains(value),
                 _ => false,
             }),
-            Self::JsonContains { path, value } => {
-                path.find(document).map_or(value.is_null(), |found| {
-                    apart(found.values().min(APART), || found.contains(value))
-                })
-            }
+            Self::JsonContains { path, value } => path
+                .find(document)
+                .map_or(value.is_null(), |found| apart(found.values(), || found.contains(value))),
             Self::HasKey { path, key } => at(path, &|found| match found {
                 Json::Object(members) => members.contains_key(key),
                 _ => false,
@@ -145,11 +143,12 @@ impl Text {
     }
 
     fn judge(&self, found: &Json, test: impl Fn(&str, &str) -> bool) -> bool {
-        match found.as_str() {
-            Some(found) if self.ignore_case => test(&lowered(found), &self.text),
-            Some(found) => test(found, &self.text),
-            None => false,
-        }
+        found.as_str().is_some_and(|found| {
+            apart(found.len(), || match self.ignore_case {
+                true => test(&lowered(found), &self.text),
+                false => test(found, &self.text),
+            })
+        })
     }
 }
 

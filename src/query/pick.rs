@@ -9,7 +9,7 @@ use super::{
     ast::{By, Filter, Sort},
     order,
 };
-use crate::model::{Direction, Projection};
+use crate::model::{Direction, Projection, limits::NUMBERED_PAGES};
 
 /// Which of those that match, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +66,6 @@ pub struct Found {
     pub count: u64,
 }
 
-/// A numbered page may hold so many times the bytes of another.
-pub const NUMBERED_BYTES: usize = 8;
-
 /// Takes one document after another, and holds those that may be of the page.
 #[derive(Debug)]
 pub struct Pick<'a> {
@@ -88,7 +85,7 @@ impl<'a> Pick<'a> {
     #[must_use]
     pub fn new(filter: &'a Filter, sort: &'a [Sort], window: Window, bytes_max: usize) -> Self {
         let numbered = matches!(window, Window::Offset { .. });
-        let bytes_max = if numbered { bytes_max.saturating_mul(NUMBERED_BYTES) } else { bytes_max };
+        let bytes_max = if numbered { bytes_max.saturating_mul(NUMBERED_PAGES) } else { bytes_max };
         let (held, end) = (BTreeMap::new(), None);
         Self { filter, sort, window, bytes_max, held, bytes: 0, end, count: 0 }
     }
@@ -169,6 +166,7 @@ impl<'a> Pick<'a> {
 }
 
 /// The JSON of a document, about.
-fn bytes(document: &Projection) -> usize {
+#[must_use]
+pub fn bytes(document: &Projection) -> usize {
     document.state.bytes() + document.metadata.bytes()
 }

@@ -1,5 +1,7 @@
 //! Finds the page of a query: walks documents in the way that its plan says, and judges each.
 
+use std::time::Duration;
+
 use super::{
     StorageError,
     indexes::{Alike, Declared, Keys},
@@ -7,12 +9,15 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    model::{Direction, EntryId, Projection, ProjectionName},
+    model::{
+        Direction, EntryId, Projection, ProjectionName,
+        limits::{NUMBERED_PAGES, QUERY_SECONDS_MAX},
+    },
     query::{
         By, Query, Sort,
         index::Index,
         order,
-        pick::{Found, NUMBERED_BYTES, Pick, Window},
+        pick::{Found, Pick, Window},
         plan::{Access, Range, alike_after, plan},
         sieve::Sieve,
     },
@@ -42,8 +47,9 @@ pub struct Reach {
     pub bytes: usize,
     /// Bytes of the JSON of a page.
     pub page_bytes: usize,
-    /// Documents that it examines.
+    /// Documents that it examines, and for how long.
     pub examined: usize,
+    pub time: Duration,
     /// Documents of an index that it examines before it tries whether a page is full sooner in the order of ids.
     pub tried: usize,
 }
@@ -55,6 +61,7 @@ impl Default for Reach {
             bytes: 4 << 20,
             page_bytes: usize::MAX,
             examined: usize::MAX,
+            time: Duration::from_secs(QUERY_SECONDS_MAX),
             tried: 10_000,
         }
     }
@@ -73,7 +80,7 @@ pub struct Answer {
 }
 
 /// Documents that are fetched by their ids at once.
-const FETCHED_AT_ONCE: usize = 200;
+const FETCHED_AT_ONCE: usize = 32;
 
 /// Finds the page of a query among the documents of a name, or of all names.
 pub async fn find(
@@ -274,13 +281,17 @@ impl Search<'_> {
             for document in documents {
                 pick.look(document);
                 turn.end().await;
-            }
-            if pick.is_too_large() {
-                return Err(FindError::TooLarge(page_bytes.saturating_mul(NUMBERED_BYTES)));
+                if turn.lasts() > self.reach.time {
+                    return Err(FindError::TooLong(self.reach.time.as_secs()));
+                }
             }
             let full = in_order && pick.is_full(walk.direction());
             if self.examined > self.reach.examined && !full {
                 return Err(FindError::TooBroad(self.reach.examined));
+            }
+            if (full || at_end) && pick.is_too_large() {
+                let most = page_bytes.saturating_mul(NUMBERED_PAGES);
+                return Err(FindError::TooLarge(most));
             }
             if full || at_end {
                 return Ok((full || !may_be_others).then(|| pick.found()));

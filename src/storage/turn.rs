@@ -7,20 +7,31 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// How long work has gone on.
 #[derive(Debug)]
-pub struct Turn(Instant);
+pub struct Turn {
+    begun: Instant,
+    /// When others had theirs.
+    since: Instant,
+}
 
 impl Default for Turn {
     fn default() -> Self {
-        Self(Instant::now())
+        let now = Instant::now();
+        Self { begun: now, since: now }
     }
 }
 
 impl Turn {
     /// Lets other tasks run, if it has been long.
     pub async fn end(&mut self) {
-        if self.0.elapsed() >= TURN {
+        if self.since.elapsed() >= TURN {
             tokio::task::yield_now().await;
-            self.0 = Instant::now();
+            self.since = Instant::now();
         }
+    }
+
+    /// How long it has been in all.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        self.begun.elapsed()
     }
 }

@@ -255,7 +255,7 @@ impl Kind {
             Self::QueryTooBroad => row(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "query-too-broad",
-                "A query would have to examine too many entries",
+                "A query would cost more than it may",
                 "`limit` and `maximum` say of what: entries that one query examines, the bytes of a numbered page \
                  with all before it, seconds, or entries that a tail follows. Ask one projection instead of all, \
                  declare an index, page by cursor; without a sort and a count a query stops as soon as its page \

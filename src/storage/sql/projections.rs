@@ -1,5 +1,7 @@
 //! Rows of documents as values of the model, and what is written of them.
 
+use std::time::Duration;
+
 use futures_util::{Stream, TryStreamExt};
 
 use super::rows::Columns;
@@ -37,7 +39,10 @@ pub(in crate::storage) fn kept(row: &impl Columns) -> Result<Kept, sqlx::Error> 
     })
 }
 
-/// Documents of rows as they arrive, up to a number and to so many bytes. What is not read is not held.
+/// How long a part is judged: whose query it is looks whether its time is over.
+const PART_TIME: Duration = Duration::from_secs(1);
+
+/// Documents of rows as they arrive, up to a number, to so many bytes and for a time. What is not read is not held.
 pub(in crate::storage) async fn part<R: Columns>(
     mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
     limit: usize,
@@ -47,7 +52,7 @@ pub(in crate::storage) async fn part<R: Columns>(
     let (mut part, mut bytes, mut last) = (Part::default(), 0, None);
     let mut name: Option<ProjectionName> = None;
     let mut turn = Turn::default();
-    while bytes < bytes_max && part.examined < limit {
+    while bytes < bytes_max && part.examined < limit && turn.lasts() < PART_TIME {
         let Some(row) = rows.try_next().await? else {
             part.at_end = true;
             break;

@@ -10,9 +10,9 @@ use crate::{
     model::{Json, Log, Projection, ProjectionName, Save},
     query::{
         Query,
-        pick::{Found, Pick, Window},
+        pick::{self, Found, Pick, Window},
     },
-    storage::find::Reach,
+    storage::find::{FindError, Reach},
     testing::random,
 };
 
@@ -286,16 +286,17 @@ async fn walk(
     // Some pages end with their bytes.
     let page_bytes = [usize::MAX, usize::MAX, 80, 1][random::below(4)];
     let mut page = async |window| {
-        let numbered = matches!(window, Window::Offset { .. });
-        let page_bytes = if numbered { usize::MAX } else { page_bytes };
-        let answer = store.reach(log, name, query, window, Reach { page_bytes, ..REACH }).await;
-        let answer = answer.expect("they are found");
+        let reach = Reach { page_bytes, ..REACH };
+        let answer = match store.reach(log, name, query, window, reach).await {
+            Err(FindError::TooLarge(most)) => return Err(most),
+            answer => answer.expect("they are found"),
+        };
         (pages, by_index) = (pages + 1, by_index + usize::from(answer.index.is_some()));
-        answer.found
+        Ok(answer.found)
     };
     let (mut walked, mut key) = (Vec::new(), None);
     loop {
-        let found = page(Window::After { key: key.clone(), limit }).await;
+        let found = page(Window::After { key: key.clone(), limit }).await.expect("it has room");
         assert_eq!(found.has_previous, !walked.is_empty());
         walked.extend(found.picked);
         key = walked.last().map(|picked| picked.key.clone());
@@ -307,7 +308,7 @@ async fn walk(
     let mut key = vec![0xff];
     let mut back = Vec::new();
     loop {
-        let found = page(Window::Before { key: key.clone(), limit }).await;
+        let found = page(Window::Before { key: key.clone(), limit }).await.expect("it has room");
         assert!(found.has_next, "what the key was of");
         back.splice(0..0, found.picked);
         key = back.first().map_or(key, |picked| picked.key.clone());
@@ -317,9 +318,17 @@ async fn walk(
     }
     assert_eq!(back, expected.picked);
     let (number, size) = (random::below(4), 1 + random::below(5));
-    let found = page(Window::Offset { offset: number * size, limit: size }).await;
-    let expected: Vec<_> = expected.picked.iter().skip(number * size).take(size).cloned().collect();
-    assert_eq!(found.picked, expected);
+    let due = |count| expected.picked.iter().take(count);
+    match page(Window::Offset { offset: number * size, limit: size }).await {
+        Ok(found) => {
+            let due: Vec<_> = due((number + 1) * size).skip(number * size).cloned().collect();
+            assert_eq!(found.picked, due);
+        }
+        Err(most) => {
+            let held = due((number + 1) * size).map(|picked| pick::bytes(&picked.document));
+            assert!(held.sum::<usize>() > most, "it would have had room");
+        }
+    }
     (pages, by_index)
 }
 

@@ -1,6 +1,8 @@
 //! Pages by cursor: the rows of the table in which the two adapters of `logicblocks.event.store` were compared, each
 //! with the rule that is ours.
 
+use std::time::Duration;
+
 use super::{
     indexing::declare,
     queries::{REACH, ids, query},
@@ -209,6 +211,10 @@ pub(super) async fn a_page_ends_with_its_bytes(store: TestStore) {
             let numbered = |limit| Window::Offset { offset: 1, limit };
             let refused = page(text, numbered(3), 1).await;
             assert!(matches!(refused, Err(FindError::TooLarge(_))), "{text}");
+            let late = Reach { time: Duration::ZERO, ..REACH };
+            let (name, asked) = (Some(&scene.name), query(text));
+            let late = scene.store.reach(&scene.log, name, &asked, numbered(3), late).await;
+            assert!(matches!(late, Err(FindError::TooLong(0))), "{text}");
             let found = page(text, numbered(1), 20).await.expect("as much as has room").found;
             assert_eq!((found.picked.len(), found.has_next), (1, true));
         }

@@ -1,5 +1,7 @@
 //! Queries of projections: on each store they find what the reference does.
 
+use std::time::Duration;
+
 use super::{
     agreement::agree,
     saving::{name, save},
@@ -20,8 +22,14 @@ pub(super) fn query(text: &str) -> Query {
 }
 
 /// Stretches are short, so that a query has many.
-pub(super) const REACH: Reach =
-    Reach { stretch: 7, bytes: 1_000, page_bytes: usize::MAX, examined: usize::MAX, tried: 15 };
+pub(super) const REACH: Reach = Reach {
+    stretch: 7,
+    bytes: 1_000,
+    page_bytes: usize::MAX,
+    examined: usize::MAX,
+    tried: 15,
+    time: Duration::MAX,
+};
 
 /// All of it, in one page.
 pub(super) fn whole() -> Window {
