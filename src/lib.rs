@@ -10,6 +10,9 @@ pub mod query;
 // what a store is, and three of them,
 pub mod storage;
 
+// the process that runs the code of projectors,
+pub mod worker;
+
 // what runs above a store,
 pub mod engine;
 

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::ServeSettings, config::StoreSettings, http};
+use crate::{config::ServeSettings, config::StoreSettings, http, worker};
 
 /// The event store you can use with curl.
 #[derive(Debug, Parser)]
@@ -43,11 +43,18 @@ enum Command {
     Health(client::Server),
     /// Print the OpenAPI document
     Openapi,
+    /// Run the code of projectors, for a server that starts it
+    #[command(hide = true)]
+    ProjectorWorker,
 }
 
 /// Runs a command to its end.
 #[must_use]
 pub fn run(line: CommandLine) -> ExitCode {
+    // It has no use for a runtime.
+    if matches!(line.command, Command::ProjectorWorker) {
+        return worker::work();
+    }
     // A load on one thread leaves the other cores to the server that is measured.
     let mut builder = match &line.command {
         Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
@@ -67,6 +74,7 @@ pub fn run(line: CommandLine) -> ExitCode {
             Command::Bench(settings) => bench::bench(&settings).await,
             Command::Health(server) => health::health(&server).await,
             Command::Openapi => line::print(http::document().trim_end()),
+            Command::ProjectorWorker => Ok(()),
         }
     });
     match done {

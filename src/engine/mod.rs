@@ -11,3 +11,4 @@ pub mod logs;
 pub mod publish;
 pub mod tail;
 pub mod tasks;
+pub mod workers;

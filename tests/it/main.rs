@@ -7,3 +7,4 @@ mod http;
 mod storage;
 mod support;
 mod tidy;
+mod worker;

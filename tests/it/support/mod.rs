@@ -16,6 +16,7 @@ pub(crate) mod server;
 pub(crate) mod sqlite;
 pub(crate) mod trouble;
 pub(crate) mod walk;
+pub(crate) mod workers;
 
 /// A setting of the tests themselves.
 #[expect(
