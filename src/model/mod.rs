@@ -14,6 +14,7 @@ pub mod limits;
 pub mod log;
 pub mod name;
 pub mod projection;
+pub mod projector;
 pub mod publish;
 pub mod range;
 pub mod source;
@@ -29,9 +30,11 @@ pub use lane::{Lane, Lanes, Ordering};
 pub use limits::Limits;
 pub use log::{Log, LogSettings};
 pub use name::{
-    CategoryName, EntryId, EventName, IndexName, LogName, NameFault, ProjectionName, StreamName,
+    CategoryName, EntryId, EventName, IndexName, LogName, NameFault, ProjectionName, ProjectorName,
+    StreamName,
 };
 pub use projection::{Change, Edit, Guard, Projection, Save};
+pub use projector::{Definition, Form, Progress, Revision, Standing};
 pub use publish::{Ack, Publish, Write, WriteAck};
 pub use range::{Direction, Page, Scan};
 pub use source::{Source, StreamKey};

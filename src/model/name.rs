@@ -22,7 +22,9 @@ pub enum NameFault {
     Dots,
     #[error("names that start with `$` are reserved for the system")]
     Reserved,
-    #[error("`search` and `count` are not names of projections: they are in its URLs")]
+    #[error(
+        "`search`, `count` and `preview` are not names of projections and projectors: they are in their URLs"
+    )]
     Verb,
 }
 
@@ -34,6 +36,11 @@ fn check(text: &str) -> Result<(), NameFault> {
 fn check_projection(text: &str) -> Result<(), NameFault> {
     check(text)?;
     if matches!(text, "search" | "count") { Err(NameFault::Verb) } else { Ok(()) }
+}
+
+fn check_projector(text: &str) -> Result<(), NameFault> {
+    check_projection(text)?;
+    if text == "preview" { Err(NameFault::Verb) } else { Ok(()) }
 }
 
 fn check_id(text: &str) -> Result<(), NameFault> {
@@ -121,6 +128,8 @@ names! {
     EventName: check,
     /// The name that projections have in common.
     ProjectionName: check_projection,
+    /// The name of a projector, and of the projections that it feeds.
+    ProjectorName: check_projector,
     /// The name of an index of a projection.
     IndexName: check,
     /// What tells a projection from others of its name.

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod open;
 pub mod postgres;
 pub mod projections;
+pub mod projectors;
 pub mod scan;
 mod sql;
 pub mod sqlite;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::projections::Projections;
+use self::{projections::Projections, projectors::Projectors};
 use crate::model::{
     Ack, CategoryName, Direction, Event, FailedCondition, Lane, Lanes, Log, LogName, LogSettings,
     Publish, Source, StreamKey, StreamName, Timestamp,
@@ -316,6 +317,7 @@ pub struct Storage {
     pub logs: Arc<dyn Logs>,
     pub events: Arc<dyn Events>,
     pub projections: Arc<dyn Projections>,
+    pub projectors: Arc<dyn Projectors>,
     pub health: Arc<dyn Health>,
 }
 
@@ -327,8 +329,11 @@ impl std::fmt::Debug for Storage {
 
 impl Storage {
     /// A store that is all of it.
-    pub fn new<S: Logs + Events + Projections + Health + 'static>(store: Arc<S>) -> Self {
+    pub fn new<S: Logs + Events + Projections + Projectors + Health + 'static>(
+        store: Arc<S>,
+    ) -> Self {
         let (logs, events) = (store.clone(), store.clone());
-        Self { logs, events, projections: store.clone(), health: store }
+        let projections = store.clone();
+        Self { logs, events, projections, projectors: store.clone(), health: store }
     }
 }

@@ -7,15 +7,6 @@ use serde::{Deserialize, Serialize};
 /// The longest frame. A batch is bounded far below it.
 pub const FRAME_BYTES_MAX: usize = 256 << 20;
 
-/// How a definition was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Form {
-    /// An ES module whose default export it is.
-    Module,
-    /// A JSON object, with functions as strings.
-    Parts,
-}
-
 /// What user code may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Allowance {
@@ -48,7 +39,8 @@ pub struct Hello {
 pub struct Request<'a> {
     /// Which definition: those with one key are the same.
     pub key: &'a str,
-    pub form: Form,
+    /// Whether it is a module; else an object with functions as strings.
+    pub is_module: bool,
     pub definition: &'a str,
     pub allowance: Allowance,
     #[serde(borrow)]

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use super::{
-    frames::{Allowance, Form, Hello, Reply, Request, Work, read, value, write},
+    frames::{Allowance, Hello, Reply, Request, Work, read, value, write},
     jail,
     script::Script,
 };
@@ -34,7 +34,7 @@ fn warm_up() {
         ..Allowance::default()
     };
     // It is none, which does not matter.
-    drop(Script::load(Form::Module, code, &allowance));
+    drop(Script::load(true, code, &allowance));
 }
 
 fn answer_all(hello: &Hello) -> io::Result<()> {
@@ -55,7 +55,7 @@ fn answer(scripts: &mut Vec<(String, Script)>, request: &Request<'_>) -> Reply {
     let known = scripts.iter().position(|(key, _)| key == request.key);
     let script = match known {
         Some(index) => scripts.remove(index).1,
-        None => match Script::load(request.form, request.definition, allowance) {
+        None => match Script::load(request.is_module, request.definition, allowance) {
             Ok(script) => script,
             Err(complaints) => return Reply::Refused(complaints),
         },

@@ -10,7 +10,7 @@ use rquickjs::{
 
 use super::{
     budget::Budget,
-    frames::{Allowance, Complaint, Description, Fault, Form},
+    frames::{Allowance, Complaint, Description, Fault},
     source::position,
 };
 
@@ -95,7 +95,7 @@ impl Thrown {
 impl Script {
     /// Loads a definition.
     pub(super) fn load(
-        form: Form,
+        is_module: bool,
         text: &str,
         allowance: &Allowance,
     ) -> Result<Self, Vec<Complaint>> {
@@ -124,10 +124,7 @@ impl Script {
                 code: Code(Vec::new()),
                 complaints: Vec::new(),
             };
-            let definition = match form {
-                Form::Module => loading.module(text),
-                Form::Parts => loading.parts(text),
-            };
+            let definition = if is_module { loading.module(text) } else { loading.parts(text) };
             let functions = definition.and_then(|definition| loading.read(&definition, &prelude));
             match functions {
                 Some(done) if loading.complaints.is_empty() => Ok((done, loading.code)),

@@ -2,11 +2,12 @@
 //! conformance suite is its licence.
 
 mod projections;
+mod projectors;
 mod shelf;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicI64},
 };
 
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ use crate::model::{
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     logs: Mutex<BTreeMap<LogName, Entry>>,
+    /// The id of the next revision of a projector.
+    next_revision: AtomicI64,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +52,7 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, logs: Mutex::default() }
+        Self { clock, logs: Mutex::default(), next_revision: AtomicI64::new(1) }
     }
 
     fn entry(&self, log: &Log) -> Result<Entry, StorageError> {

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{MemoryStore, lock};
+use super::{MemoryStore, lock, projectors::Stored};
 use crate::{
     model::{Direction, Edit, EntryId, Log, Projection, ProjectionName, Source},
     query::index::{Index, Row},
@@ -32,6 +32,7 @@ pub(super) struct Drawer {
     indexes: Arc<BTreeMap<i64, Shelved>>,
     /// The last index that was declared.
     last_index: i64,
+    pub(super) revisions: BTreeMap<i64, Stored>,
 }
 
 /// An index and its rows.
@@ -44,6 +45,25 @@ struct Shelved {
 }
 
 impl Drawer {
+    /// Removes the documents and indexes of a name; how many documents there were, and what is left behind.
+    pub(super) fn forget(&mut self, name: &ProjectionName) -> i64 {
+        let (mut change, mut version) = self.left.get(name).copied().unwrap_or_default();
+        let mut dropped = 0;
+        Arc::make_mut(&mut self.documents).retain(|(of, _), kept| {
+            if of == name {
+                change = change.max(kept.change);
+                version = version.max(kept.projection.version);
+                dropped += i64::from(!kept.deleted);
+            }
+            of != name
+        });
+        self.left.insert(name.clone(), (change + 1, version));
+        for shelved in Arc::make_mut(&mut self.indexes).values_mut() {
+            shelved.retired |= shelved.name == *name;
+        }
+        dropped
+    }
+
     /// The documents of a name with these ids, in this order.
     fn documents_of(&self, name: &ProjectionName, ids: &[&EntryId]) -> Vec<Projection> {
         let place = |id: &EntryId| (name.clone(), id.clone());
@@ -53,17 +73,23 @@ impl Drawer {
 }
 
 /// A drawer as it was when the view was opened.
-struct Documents {
-    drawer: Drawer,
+pub(super) struct Documents {
+    pub(super) drawer: Drawer,
     staged: Vec<Step>,
+    /// The id of a revision that is added.
+    pub(super) next_revision: i64,
 }
 
 /// What a section is to change, in order.
 type Step = Box<dyn FnOnce(&mut Drawer) + Send>;
 
 impl Documents {
-    fn open(drawer: &Mutex<Drawer>) -> Self {
-        Self { drawer: lock(drawer).clone(), staged: Vec::new() }
+    pub(super) fn open(drawer: &Mutex<Drawer>) -> Self {
+        Self { drawer: lock(drawer).clone(), staged: Vec::new(), next_revision: 0 }
+    }
+
+    pub(super) fn stage(&mut self, step: impl FnOnce(&mut Drawer) + Send + 'static) {
+        self.staged.push(Box::new(step));
     }
 
     fn change_index(&mut self, id: i64, change: impl FnOnce(&mut Shelved) + Send + 'static) {
@@ -73,7 +99,7 @@ impl Documents {
     }
 
     /// Ends a section: does what is staged.
-    fn commit(mut self, drawer: &Mutex<Drawer>) {
+    pub(super) fn commit(mut self, drawer: &Mutex<Drawer>) {
         let staged = std::mem::take(&mut self.staged);
         // What it saw is let go, so that nothing is copied.
         drop(self);
@@ -334,22 +360,7 @@ impl Projections for MemoryStore {
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         let entry = self.entry(log)?;
         let _turn = entry.editing.lock().await;
-        let mut drawer = lock(&entry.drawer);
-        let (mut change, mut version) = drawer.left.get(name).copied().unwrap_or_default();
-        let mut dropped = 0;
-        Arc::make_mut(&mut drawer.documents).retain(|(of, _), kept| {
-            if of == name {
-                change = change.max(kept.change);
-                version = version.max(kept.projection.version);
-                dropped += i64::from(!kept.deleted);
-            }
-            of != name
-        });
-        drawer.left.insert(name.clone(), (change + 1, version));
-        for shelved in Arc::make_mut(&mut drawer.indexes).values_mut() {
-            shelved.retired |= shelved.name == *name;
-        }
-        Ok(dropped)
+        Ok(lock(&entry.drawer).forget(name))
     }
 
     async fn declare(

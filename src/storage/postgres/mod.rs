@@ -11,6 +11,7 @@ mod lending;
 mod migrate;
 mod notice;
 mod projections;
+mod projectors;
 mod view;
 
 use std::{sync::Arc, time::Duration};

@@ -28,9 +28,9 @@ use crate::{
 const LOOKED_AHEAD: usize = 20;
 
 /// A transaction.
-struct Documents {
-    log: i64,
-    loan: Loan,
+pub(super) struct Documents {
+    pub(super) log: i64,
+    pub(super) loan: Loan,
     /// What a drop left of the name that is locked.
     left: (i64, i64),
 }
@@ -95,12 +95,15 @@ impl Documents {
     }
 
     /// Runs a statement; how many rows it was about.
-    async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, StorageError> {
+    pub(super) async fn run(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, StorageError> {
         let done = query.execute(&mut self.loan.connection).await.map_err(of_query)?;
         Ok(done.rows_affected())
     }
 
-    async fn commit(mut self) -> Result<(), sqlx::Error> {
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::raw_sql("COMMIT").execute(&mut self.loan.connection).await?;
         self.loan.give_back();
         Ok(())
@@ -351,7 +354,11 @@ impl ProjectionSection for Documents {
 }
 
 impl PostgresStore {
-    async fn locked(&self, log: &Log, name: &ProjectionName) -> Result<Documents, StorageError> {
+    pub(super) async fn locked(
+        &self,
+        log: &Log,
+        name: &ProjectionName,
+    ) -> Result<Documents, StorageError> {
         let loan = self.writers.begin(WRITE).await.map_err(of_query)?;
         let mut section = Documents::new(log, loan);
         section.lock(name).await.map_err(of_query)?;

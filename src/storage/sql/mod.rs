@@ -1,4 +1,5 @@
 //! What both databases share: the shape of their rows.
 
 pub(super) mod projections;
+pub(super) mod projectors;
 pub(super) mod rows;

@@ -9,6 +9,7 @@
 mod error;
 mod insert;
 mod projections;
+mod projectors;
 mod view;
 
 use std::{

@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// A transaction. Dropped without a commit, it is rolled back.
-struct Documents {
-    log: i64,
-    transaction: Transaction<'static, Sqlite>,
+pub(super) struct Documents {
+    pub(super) log: i64,
+    pub(super) transaction: Transaction<'static, Sqlite>,
 }
 
 impl Documents {
@@ -37,12 +37,16 @@ impl Documents {
     }
 
     /// Runs a statement; how many rows it was about.
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         query: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<u64, StorageError> {
         let done = query.execute(&mut *self.transaction).await.map_err(of_query)?;
         Ok(done.rows_affected())
+    }
+
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
     }
 
     /// What a drop of a name left behind.
@@ -310,7 +314,7 @@ impl ProjectionSection for Documents {
 }
 
 impl SqliteStore {
-    async fn locked(&self, log: &Log) -> Result<Documents, StorageError> {
+    pub(super) async fn locked(&self, log: &Log) -> Result<Documents, StorageError> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(of_query)?;
         Ok(Documents { log: log.id, transaction })
     }

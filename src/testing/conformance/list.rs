@@ -255,6 +255,13 @@ macro_rules! conformance_cases {
             counts_are_of_all_that_match [122, 123, 124, 125, 126];
             random_queries_find_what_the_reference_finds;
         }
+        projecting {
+            a_changed_definition_is_a_new_revision;
+            a_name_with_documents_of_clients_has_no_projector;
+            a_revision_has_one_owner_at_a_time;
+            documents_and_progress_change_together;
+            a_halted_revision_goes_no_further;
+        }
     } };
 }
 

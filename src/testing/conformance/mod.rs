@@ -27,6 +27,7 @@ mod matching;
 mod names;
 mod operators;
 mod paging;
+mod projecting;
 mod queries;
 mod races;
 mod replay;

@@ -78,9 +78,16 @@ pub(crate) fn two(plant: Plant) -> (TestStore, TestStore) {
 fn over(inner: &Arc<MemoryStore>, clock: &Arc<StaticClock>, plant: Plant) -> TestStore {
     let both = Barrier::new(2);
     let (first, believed) = (Mutex::default(), Mutex::default());
-    let planted = Planted { inner: inner.clone(), plant, both, first, believed };
+    let planted = Arc::new(Planted { inner: inner.clone(), plant, both, first, believed });
+    let storage = Storage {
+        logs: planted.clone(),
+        events: planted.clone(),
+        projections: planted.clone(),
+        projectors: inner.clone(),
+        health: planted,
+    };
     TestStore {
-        storage: Storage::new(Arc::new(planted)),
+        storage,
         backdoor: Arc::new(ByTheShelf(inner.clone())),
         clock: clock.clone(),
         keep: Arc::new(()),

@@ -4,12 +4,13 @@ use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
+use std::time::Duration;
 
 use async_trait::async_trait;
 use everlog::{
     model::{
-        CategoryName, Edit, Event, EventName, Lane, Log, LogName, LogSettings, ProjectionName,
-        Publish, Source, StreamKey, StreamName,
+        CategoryName, Definition, Edit, Event, EventName, Lane, Log, LogName, LogSettings,
+        Progress, ProjectionName, ProjectorName, Publish, Revision, Source, StreamKey, StreamName,
     },
     query::index::Index,
     storage::{
@@ -17,6 +18,7 @@ use everlog::{
         Storage, StorageError, Tip, View,
         indexes::Unfinished,
         projections::{EditOutcome, ProjectionView, Projections},
+        projectors::{Advance, Projectors, Put},
     },
 };
 use tokio::sync::Semaphore;
@@ -328,5 +330,62 @@ impl View for Skipping {
 
     async fn close(self: Box<Self>) {
         self.0.close().await;
+    }
+}
+
+#[async_trait]
+impl Projectors for Troubled {
+    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+        self.fail(false)?;
+        self.inner.projectors.revisions().await
+    }
+
+    async fn put_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        definition: &Definition,
+    ) -> Result<Put, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.put_projector(log, projector, definition).await
+    }
+
+    async fn hold(
+        &self,
+        revision: i64,
+        owner: Uuid,
+        time: Duration,
+    ) -> Result<Option<Progress>, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.hold(revision, owner, time).await
+    }
+
+    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.advance(log, step).await
+    }
+
+    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.halt(revision, why).await
+    }
+
+    async fn activate(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.activate(log, projector, number).await
+    }
+
+    async fn delete_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+    ) -> Result<bool, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.delete_projector(log, projector).await
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use everlog::{
     engine::workers::{Program, Silence, WorkerError, Workers},
+    model::Form,
     worker::frames::{
-        Allowance, Applied, Complaint, Description, Entry, Form, Given, Located, Reply, Request,
-        Work,
+        Allowance, Applied, Complaint, Description, Entry, Given, Located, Reply, Request, Work,
     },
 };
 
@@ -45,8 +45,13 @@ impl Shop {
     }
 
     async fn ask(&self, form: Form, code: &str, work: Work<'_>) -> Result<Reply, WorkerError> {
-        let request =
-            Request { key: code, form, definition: code, allowance: self.allowance, work };
+        let request = Request {
+            key: code,
+            is_module: form == Form::Module,
+            definition: code,
+            allowance: self.allowance,
+            work,
+        };
         self.workers.ask(&request).await
     }
 

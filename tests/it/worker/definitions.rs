@@ -1,6 +1,6 @@
 //! Definitions in both forms, and what is told of those that are none.
 
-use everlog::worker::frames::{Complaint, Form};
+use everlog::{model::Form, worker::frames::Complaint};
 
 use crate::support::workers::Shop;
 

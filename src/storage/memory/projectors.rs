@@ -1,0 +1,185 @@
+//! Projectors in memory.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{MemoryStore, lock, projections::Documents};
+use crate::{
+    model::{Definition, Log, LogName, Progress, ProjectorName, Revision, Standing},
+    storage::{
+        StorageError,
+        projectors::{self, Advance, ProjectorSection, Projectors, Put},
+    },
+};
+
+/// A revision, and who runs it until when.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) revision: Revision,
+    pub(super) owner: Uuid,
+    pub(super) held_until: i64,
+}
+
+#[async_trait]
+impl ProjectorSection for Documents {
+    async fn revisions_of(
+        &mut self,
+        projector: &ProjectorName,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let all = self.drawer.revisions.values().map(|stored| &stored.revision);
+        Ok(all.filter(|revision| revision.projector == *projector).cloned().collect())
+    }
+
+    async fn add_revision(&mut self, fresh: &Revision) -> Result<Revision, StorageError> {
+        let revision = Revision { id: self.next_revision, ..fresh.clone() };
+        let stored = Stored { revision: revision.clone(), owner: Uuid::nil(), held_until: 0 };
+        self.stage(move |drawer| {
+            drawer.revisions.insert(stored.revision.id, stored);
+        });
+        Ok(revision)
+    }
+
+    async fn set_standing(
+        &mut self,
+        revision: i64,
+        standing: Standing,
+    ) -> Result<(), StorageError> {
+        self.stage(move |drawer| {
+            if let Some(stored) = drawer.revisions.get_mut(&revision) {
+                stored.revision.standing = standing;
+            }
+        });
+        Ok(())
+    }
+
+    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
+        let (id, name) = (revision.id, revision.documents());
+        self.stage(move |drawer| {
+            drawer.revisions.remove(&id);
+            drawer.forget(&name);
+        });
+        Ok(())
+    }
+
+    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
+        let found = self.drawer.revisions.get(&step.revision).filter(|stored| {
+            let revision = &stored.revision;
+            stored.owner == step.owner
+                && revision.progress.cursor == step.from
+                && revision.halt.is_none()
+        });
+        if found.is_none() {
+            return Ok(false);
+        }
+        let (id, to, halt) = (step.revision, step.to.clone(), step.halt.clone());
+        self.stage(move |drawer| {
+            if let Some(stored) = drawer.revisions.get_mut(&id) {
+                (stored.revision.progress, stored.revision.halt) = (to, halt);
+            }
+        });
+        Ok(true)
+    }
+}
+
+impl MemoryStore {
+    /// Changes revisions of a log.
+    async fn changed<T>(
+        &self,
+        log: &Log,
+        change: impl AsyncFnOnce(&mut Documents) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let entry = self.entry(log)?;
+        let _turn = entry.editing.lock().await;
+        let mut section = Documents::open(&entry.drawer);
+        section.next_revision =
+            self.next_revision.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let done = change(&mut section).await?;
+        section.commit(&entry.drawer);
+        Ok(done)
+    }
+
+    /// Does something with a revision, whichever log it is of.
+    fn with<T>(&self, revision: i64, work: impl FnOnce(&mut Stored) -> T) -> Option<T> {
+        let logs: Vec<_> = lock(&self.logs).values().cloned().collect();
+        let mut drawers = logs.iter().map(|entry| lock(&entry.drawer));
+        let mut drawer = drawers.find(|drawer| drawer.revisions.contains_key(&revision))?;
+        drawer.revisions.get_mut(&revision).map(work)
+    }
+}
+
+#[async_trait]
+impl Projectors for MemoryStore {
+    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+        let logs: Vec<_> = lock(&self.logs).values().cloned().collect();
+        let mut found = Vec::new();
+        for entry in logs {
+            let drawer = lock(&entry.drawer);
+            let revisions = drawer.revisions.values().map(|stored| stored.revision.clone());
+            found.extend(revisions.map(|revision| (entry.log.name.clone(), revision)));
+        }
+        found.sort_by_key(|(_, revision)| revision.id);
+        Ok(found)
+    }
+
+    async fn put_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        definition: &Definition,
+    ) -> Result<Put, StorageError> {
+        let fresh = projectors::fresh(projector, definition, self.clock.now());
+        self.changed(log, async |section| projectors::put(section, fresh).await).await
+    }
+
+    async fn hold(
+        &self,
+        revision: i64,
+        owner: Uuid,
+        time: Duration,
+    ) -> Result<Option<Progress>, StorageError> {
+        let now = self.clock.now().micros();
+        let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let held = self.with(revision, |stored| {
+            if stored.owner != owner && stored.held_until >= now {
+                return None;
+            }
+            (stored.owner, stored.held_until) = (owner, now.saturating_add(micros));
+            Some(stored.revision.progress.clone())
+        });
+        Ok(held.flatten())
+    }
+
+    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+        self.changed(log, async |section| projectors::advance(section, step).await).await
+    }
+
+    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+        let why = why.map(str::to_owned);
+        Ok(self.with(revision, |stored| stored.revision.halt = why).is_some())
+    }
+
+    async fn activate(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        self.changed(log, async |section: &mut Documents| {
+            projectors::activate(section, projector, number).await
+        })
+        .await
+    }
+
+    async fn delete_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+    ) -> Result<bool, StorageError> {
+        self.changed(log, async |section: &mut Documents| {
+            projectors::delete(section, projector).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,205 @@
+//! Projectors in Postgres: the row of a revision is where it stands.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{
+    PostgresStore, Time,
+    error::of_query,
+    in_time,
+    projections::Documents,
+    view::{READ, WRITE},
+};
+use crate::{
+    model::{
+        Definition, Log, LogName, Progress, ProjectionName, ProjectorName, Revision, Standing,
+        Timestamp,
+    },
+    storage::{
+        StorageError,
+        projectors::{self, Advance, ProjectorSection, Projectors, Put},
+        sql::projectors::{progress, revision},
+    },
+};
+
+#[async_trait]
+impl ProjectorSection for Documents {
+    async fn revisions_of(
+        &mut self,
+        projector: &ProjectorName,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let query = sqlx::query(include_str!("sql/revisions_of_projector.sql"));
+        let query = query.bind(self.log).bind(projector.as_str());
+        let rows = query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
+        rows.iter().map(|row| revision(row).map(|(_, revision)| revision)).collect()
+    }
+
+    async fn add_revision(&mut self, fresh: &Revision) -> Result<Revision, StorageError> {
+        let Definition { form, text, description } = &fresh.definition;
+        let query = sqlx::query_scalar(include_str!("sql/insert_revision.sql"))
+            .bind(self.log)
+            .bind(fresh.projector.as_str())
+            .bind(fresh.number)
+            .bind(form.word())
+            .bind(text)
+            .bind(description)
+            .bind(Time::from(fresh.created_at))
+            .bind(fresh.standing.word());
+        let id = query.fetch_one(&mut self.loan.connection).await.map_err(of_query)?;
+        Ok(Revision { id, ..fresh.clone() })
+    }
+
+    async fn set_standing(
+        &mut self,
+        revision: i64,
+        standing: Standing,
+    ) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/stand_revision.sql"));
+        self.run(query.bind(revision).bind(standing.word())).await.map(|_| ())
+    }
+
+    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
+        // First of all, so that nothing is added any more.
+        self.run(sqlx::query(include_str!("sql/delete_revision.sql")).bind(revision.id)).await?;
+        let (log, name) = (self.log, revision.documents());
+        for sql in
+            [include_str!("sql/retire_indexes.sql"), include_str!("sql/delete_projections.sql")]
+        {
+            self.run(sqlx::query(sql).bind(log).bind(name.as_str())).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
+        let query = sqlx::query(include_str!("sql/pass_revision.sql"))
+            .bind(step.revision)
+            .bind(step.owner.to_string())
+            .bind(&step.from)
+            .bind(&step.to.cursor)
+            .bind(step.to.sequence_number)
+            .bind(step.to.recorded_at.map_or(0, Timestamp::micros))
+            .bind(step.to.events)
+            .bind(&step.to.ignored)
+            .bind(step.halt.as_deref().unwrap_or_default());
+        self.run(query).await.map(|rows| rows == 1)
+    }
+}
+
+impl PostgresStore {
+    /// Changes the revisions of a projector, its name locked.
+    async fn changed<T>(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        change: impl AsyncFnOnce(&mut Documents) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        Box::pin(in_time(async {
+            let name = ProjectionName::stored(projector.shared());
+            let mut section = self.locked(log, &name).await?;
+            let done = change(&mut section).await?;
+            section.commit().await.map_err(super::error::of_commit)?;
+            Ok(done)
+        }))
+        .await
+    }
+
+    /// Runs one statement about a revision; whether it is there.
+    async fn told(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<bool, StorageError> {
+        in_time(async {
+            let mut loan = self.writers.begin(WRITE).await.map_err(of_query)?;
+            let done = query.execute(&mut loan.connection).await.map_err(of_query)?;
+            sqlx::raw_sql("COMMIT")
+                .execute(&mut loan.connection)
+                .await
+                .map_err(super::error::of_commit)?;
+            loan.give_back();
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Projectors for PostgresStore {
+    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+        let mut loan = self.readers.begin(READ).await.map_err(of_query)?;
+        let query = sqlx::query(include_str!("sql/projector_revisions.sql"));
+        let rows = query.fetch_all(&mut loan.connection).await.map_err(of_query)?;
+        sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
+        loan.give_back();
+        rows.iter().map(revision).collect()
+    }
+
+    async fn put_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        definition: &Definition,
+    ) -> Result<Put, StorageError> {
+        let fresh = projectors::fresh(projector, definition, self.clock.now());
+        self.changed(log, projector, async |section| projectors::put(section, fresh).await).await
+    }
+
+    async fn hold(
+        &self,
+        revision: i64,
+        owner: Uuid,
+        time: Duration,
+    ) -> Result<Option<Progress>, StorageError> {
+        in_time(async {
+            let mut loan = self.writers.begin(WRITE).await.map_err(of_query)?;
+            let query = sqlx::query_as(include_str!("sql/hold_revision.sql"));
+            let query = query.bind(revision).bind(owner.to_string());
+            let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+            let held = query.bind(micros).fetch_optional(&mut loan.connection).await;
+            let held = held.map_err(of_query)?;
+            sqlx::raw_sql("COMMIT")
+                .execute(&mut loan.connection)
+                .await
+                .map_err(super::error::of_commit)?;
+            loan.give_back();
+            Ok(held.map(progress))
+        })
+        .await
+    }
+
+    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+        in_time(async {
+            let mut section = self.locked(log, &step.documents).await?;
+            let done = projectors::advance(&mut section, step).await?;
+            section.commit().await.map_err(super::error::of_commit)?;
+            Ok(done)
+        })
+        .await
+    }
+
+    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+        let query = sqlx::query(include_str!("sql/halt_revision.sql"));
+        self.told(query.bind(revision).bind(why.unwrap_or_default())).await
+    }
+
+    async fn activate(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        let change =
+            async |section: &mut Documents| projectors::activate(section, projector, number).await;
+        self.changed(log, projector, change).await
+    }
+
+    async fn delete_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+    ) -> Result<bool, StorageError> {
+        let change = async |section: &mut Documents| projectors::delete(section, projector).await;
+        self.changed(log, projector, change).await
+    }
+}

@@ -1,0 +1,221 @@
+//! The projectors of a store: their revisions, who runs them, and how far they are.
+//!
+//! Invariant: what a revision's events made of its documents and the place it stands at change together, in one
+//! transaction, and only if it still stood where they were read and is still held by who read them. So each event is
+//! applied once, whatever became of those who ran it before.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{
+    StorageError,
+    indexes::reindex,
+    projections::{Kept, ProjectionSection, Stretch},
+};
+use crate::model::{
+    Definition, Direction, EntryId, Log, LogName, Progress, ProjectionName, ProjectorName,
+    Revision, Standing, Timestamp,
+};
+
+/// What became of a definition that was put.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Put {
+    /// It is that of the last revision.
+    Same(Revision),
+    /// It is a new revision.
+    New(Revision),
+    /// Clients have saved documents under the name.
+    Occupied,
+}
+
+/// A revision that goes on.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    pub revision: i64,
+    /// The name of its documents.
+    pub documents: ProjectionName,
+    /// Who holds it.
+    pub owner: Uuid,
+    /// The cursor that it stood at.
+    pub from: String,
+    pub to: Progress,
+    /// What became of documents. Their changes are numbered here.
+    pub kept: Vec<Kept>,
+    /// Why it goes no further.
+    pub halt: Option<String>,
+}
+
+/// The projectors of a store.
+#[async_trait]
+pub trait Projectors: Send + Sync {
+    /// The revisions of all logs.
+    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError>;
+    /// Puts a definition; its first revision is active at once.
+    async fn put_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        definition: &Definition,
+    ) -> Result<Put, StorageError>;
+    /// Holds a revision for a while, if nobody else does; how far it is.
+    async fn hold(
+        &self,
+        revision: i64,
+        owner: Uuid,
+        time: Duration,
+    ) -> Result<Option<Progress>, StorageError>;
+    /// Goes on; false if it does not stand there any more, is halted, or is not held by this owner.
+    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError>;
+    /// Halts a revision, or lets it go on; false if it is not there.
+    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError>;
+    /// Makes a revision the one that answers; false if it is not there.
+    async fn activate(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError>;
+    /// Removes a projector with its documents; false if it is not there.
+    async fn delete_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+    ) -> Result<bool, StorageError>;
+}
+
+/// A section in which the revisions of a projector can be changed: its name is locked.
+#[async_trait]
+pub(super) trait ProjectorSection: ProjectionSection {
+    /// The revisions of the projector, by their numbers.
+    async fn revisions_of(
+        &mut self,
+        projector: &ProjectorName,
+    ) -> Result<Vec<Revision>, StorageError>;
+    /// Adds a revision, which gets its id.
+    async fn add_revision(&mut self, revision: &Revision) -> Result<Revision, StorageError>;
+    async fn set_standing(&mut self, revision: i64, standing: Standing)
+    -> Result<(), StorageError>;
+    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError>;
+    /// Notes the progress of a step, if the revision stands where the step began and its owner holds it.
+    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError>;
+}
+
+/// A revision that is to be.
+pub(super) fn fresh(
+    projector: &ProjectorName,
+    definition: &Definition,
+    created_at: Timestamp,
+) -> Revision {
+    Revision {
+        id: 0,
+        projector: projector.clone(),
+        number: 1,
+        definition: definition.clone(),
+        created_at,
+        standing: Standing::Building,
+        halt: None,
+        progress: Progress::default(),
+    }
+}
+
+/// Removes a locked projector.
+pub(super) async fn delete(
+    section: &mut dyn ProjectorSection,
+    projector: &ProjectorName,
+) -> Result<bool, StorageError> {
+    let known = section.revisions_of(projector).await?;
+    for revision in &known {
+        section.remove_revision(revision).await?;
+    }
+    Ok(!known.is_empty())
+}
+
+/// Puts a definition of a locked projector.
+pub(super) async fn put(
+    section: &mut dyn ProjectorSection,
+    fresh: Revision,
+) -> Result<Put, StorageError> {
+    let known = section.revisions_of(&fresh.projector).await?;
+    if let Some(last) = known.last().filter(|last| last.definition == fresh.definition) {
+        return Ok(Put::Same(last.clone()));
+    }
+    let name = ProjectionName::stored(fresh.projector.shared());
+    if known.is_empty() && has_documents(section, &name).await? {
+        return Ok(Put::Occupied);
+    }
+    // One that was never active is not waited for any more.
+    for building in known.iter().filter(|known| known.standing != Standing::Active) {
+        section.remove_revision(building).await?;
+    }
+    let standing = if known.is_empty() { Standing::Active } else { Standing::Building };
+    let number = known.last().map_or(1, |last| last.number + 1);
+    section.add_revision(&Revision { number, standing, ..fresh }).await.map(Put::New)
+}
+
+async fn has_documents(
+    section: &mut dyn ProjectorSection,
+    name: &ProjectionName,
+) -> Result<bool, StorageError> {
+    let stretch = Stretch {
+        name: Some(name.clone()),
+        from: None,
+        direction: Direction::Forwards,
+        limit: 1,
+        bytes: 1,
+        sieve: None,
+    };
+    Ok(!section.stretch(&stretch).await?.documents.is_empty())
+}
+
+/// Makes a revision of a locked projector the one that answers.
+pub(super) async fn activate(
+    section: &mut dyn ProjectorSection,
+    projector: &ProjectorName,
+    number: i64,
+) -> Result<bool, StorageError> {
+    let known = section.revisions_of(projector).await?;
+    if !known.iter().any(|known| known.number == number) {
+        return Ok(false);
+    }
+    for known in known {
+        let standing = match known.number == number {
+            true => Standing::Active,
+            false if known.standing == Standing::Active => Standing::Former,
+            false => continue,
+        };
+        section.set_standing(known.id, standing).await?;
+    }
+    Ok(true)
+}
+
+/// Goes on, with the name of the documents locked.
+pub(super) async fn advance(
+    section: &mut dyn ProjectorSection,
+    step: &Advance,
+) -> Result<bool, StorageError> {
+    if !section.pass(step).await? {
+        return Ok(false);
+    }
+    if step.kept.is_empty() {
+        return Ok(true);
+    }
+    let last = section.last(&step.documents).await?;
+    let mut kept = step.kept.clone();
+    for (change, kept) in (last.change + 1..).zip(&mut kept) {
+        kept.change = change;
+    }
+    let indexes = if last.indexed { section.indexes(&step.documents).await? } else { Vec::new() };
+    let mut before = HashMap::new();
+    if !indexes.is_empty() {
+        let ids: Vec<EntryId> = kept.iter().map(|kept| kept.projection.id.clone()).collect();
+        let found = section.kept(&step.documents, &ids).await?;
+        before.extend(found.into_iter().map(|kept| (kept.projection.id.clone(), kept)));
+    }
+    section.keep(&kept).await?;
+    if !indexes.is_empty() {
+        reindex(section, &indexes, &before, &kept).await?;
+    }
+    Ok(true)
+}

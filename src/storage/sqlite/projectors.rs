@@ -1,0 +1,162 @@
+//! Projectors in SQLite.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{
+    SqliteStore,
+    error::{of_commit, of_query},
+    projections::Documents,
+};
+use crate::{
+    model::{Definition, Log, LogName, Progress, ProjectorName, Revision, Standing, Timestamp},
+    storage::{
+        StorageError,
+        projectors::{self, Advance, ProjectorSection, Projectors, Put},
+        sql::projectors::{progress, revision},
+    },
+};
+
+#[async_trait]
+impl ProjectorSection for Documents {
+    async fn revisions_of(
+        &mut self,
+        projector: &ProjectorName,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let query = sqlx::query(include_str!("sql/revisions_of_projector.sql"));
+        let query = query.bind(self.log).bind(projector.as_str());
+        let rows = query.fetch_all(&mut *self.transaction).await.map_err(of_query)?;
+        rows.iter().map(|row| revision(row).map(|(_, revision)| revision)).collect()
+    }
+
+    async fn add_revision(&mut self, fresh: &Revision) -> Result<Revision, StorageError> {
+        let Definition { form, text, description } = &fresh.definition;
+        let query = sqlx::query_scalar(include_str!("sql/insert_revision.sql"))
+            .bind(self.log)
+            .bind(fresh.projector.as_str())
+            .bind(fresh.number)
+            .bind(form.word())
+            .bind(text)
+            .bind(description)
+            .bind(fresh.created_at.micros())
+            .bind(fresh.standing.word());
+        let id = query.fetch_one(&mut *self.transaction).await.map_err(of_query)?;
+        Ok(Revision { id, ..fresh.clone() })
+    }
+
+    async fn set_standing(
+        &mut self,
+        revision: i64,
+        standing: Standing,
+    ) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/stand_revision.sql"));
+        self.run(query.bind(revision).bind(standing.word())).await.map(|_| ())
+    }
+
+    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
+        // First of all, so that nothing is added any more.
+        self.run(sqlx::query(include_str!("sql/delete_revision.sql")).bind(revision.id)).await?;
+        let (log, name) = (self.log, revision.documents());
+        for sql in
+            [include_str!("sql/retire_indexes.sql"), include_str!("sql/delete_projections.sql")]
+        {
+            self.run(sqlx::query(sql).bind(log).bind(name.as_str())).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
+        let query = sqlx::query(include_str!("sql/pass_revision.sql"))
+            .bind(step.revision)
+            .bind(step.owner.to_string())
+            .bind(&step.from)
+            .bind(&step.to.cursor)
+            .bind(step.to.sequence_number)
+            .bind(step.to.recorded_at.map_or(0, Timestamp::micros))
+            .bind(step.to.events)
+            .bind(&step.to.ignored)
+            .bind(step.halt.as_deref().unwrap_or_default());
+        self.run(query).await.map(|rows| rows == 1)
+    }
+}
+
+impl SqliteStore {
+    /// Changes revisions of a log.
+    async fn changed<T>(
+        &self,
+        log: &Log,
+        change: impl AsyncFnOnce(&mut Documents) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut section = self.locked(log).await?;
+        let done = change(&mut section).await?;
+        section.commit().await.map_err(of_commit)?;
+        Ok(done)
+    }
+}
+
+#[async_trait]
+impl Projectors for SqliteStore {
+    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+        let query = sqlx::query(include_str!("sql/projector_revisions.sql"));
+        let rows = query.fetch_all(&self.readers).await.map_err(of_query)?;
+        rows.iter().map(revision).collect()
+    }
+
+    async fn put_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        definition: &Definition,
+    ) -> Result<Put, StorageError> {
+        let fresh = projectors::fresh(projector, definition, self.clock.now());
+        self.changed(log, async |section| projectors::put(section, fresh).await).await
+    }
+
+    async fn hold(
+        &self,
+        revision: i64,
+        owner: Uuid,
+        time: Duration,
+    ) -> Result<Option<Progress>, StorageError> {
+        let now = self.clock.now().micros();
+        let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let query = sqlx::query_as(include_str!("sql/hold_revision.sql")).bind(revision);
+        let query = query.bind(owner.to_string()).bind(now.saturating_add(micros)).bind(now);
+        Ok(query.fetch_optional(&self.writer).await.map_err(of_query)?.map(progress))
+    }
+
+    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+        self.changed(log, async |section| projectors::advance(section, step).await).await
+    }
+
+    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+        let query = sqlx::query(include_str!("sql/halt_revision.sql"));
+        let query = query.bind(revision).bind(why.unwrap_or_default());
+        let done = query.execute(&self.writer).await.map_err(of_query)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn activate(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        let change =
+            async |section: &mut Documents| projectors::activate(section, projector, number).await;
+        self.changed(log, change).await
+    }
+
+    async fn delete_projector(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+    ) -> Result<bool, StorageError> {
+        self.changed(log, async |section: &mut Documents| {
+            projectors::delete(section, projector).await
+        })
+        .await
+    }
+}

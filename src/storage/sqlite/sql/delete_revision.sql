@@ -1,0 +1,3 @@
+-- Removes a revision.
+-- ?1 id
+DELETE FROM projector_revision WHERE id = ?1
