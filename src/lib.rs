@@ -13,6 +13,9 @@ pub mod storage;
 // the process that runs the code of projectors,
 pub mod worker;
 
+// what projectors are,
+pub mod projector;
+
 // what runs above a store,
 pub mod engine;
 

@@ -6,6 +6,7 @@ pub mod condition;
 pub mod cursor;
 pub mod document;
 pub mod event;
+pub mod event_text;
 pub mod filter;
 pub mod json;
 pub mod json_scan;

@@ -30,6 +30,14 @@ pub enum Put {
     Occupied,
 }
 
+/// A revision, and whether somebody holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub log: LogName,
+    pub revision: Revision,
+    pub held: bool,
+}
+
 /// A revision that goes on.
 #[derive(Debug, Clone)]
 pub struct Advance {
@@ -50,8 +58,9 @@ pub struct Advance {
 /// The projectors of a store.
 #[async_trait]
 pub trait Projectors: Send + Sync {
-    /// The revisions of all logs.
-    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError>;
+    /// The revisions of all logs. Definitions, which never change, are told of those with a larger id; the others'
+    /// are empty.
+    async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError>;
     /// Puts a definition; its first revision is active at once.
     async fn put_projector(
         &self,

@@ -12,7 +12,7 @@ const LINES_MAX: usize = 600;
 const REFUSED_NAMES: [&str; 5] = ["utils", "common", "types", "helpers", "misc"];
 
 /// Who may use whom: the longest path that begins a file's decides. What is absent is refused.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("src/model/", &["model"]),
     ("src/query/", &["query", "model"]),
     ("src/auth/", &["auth", "model"]),
@@ -22,7 +22,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("src/storage/sqlite/", &["storage", "storage::sqlite", "query", "model"]),
     ("src/storage/postgres/", &["storage", "storage::postgres", "query", "model"]),
     ("src/worker/", &["worker", "model"]),
-    ("src/engine/", &["engine", "storage", "query", "auth", "worker", "model"]),
+    ("src/projector/", &["projector", "storage", "worker", "model"]),
+    ("src/engine/", &["engine", "projector", "storage", "query", "auth", "worker", "model"]),
     ("src/http/", &["http", "engine", "storage", "query", "auth", "model"]),
     ("src/testing/", &["testing", "storage", "query", "model"]),
     ("src/config.rs", &["storage", "storage::adapter", "model"]),

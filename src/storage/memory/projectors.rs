@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::{MemoryStore, lock, projections::Documents};
 use crate::{
-    model::{Definition, Log, LogName, Progress, ProjectorName, Revision, Standing},
+    model::{Definition, Log, Progress, ProjectorName, Revision, Standing},
     storage::{
         StorageError,
-        projectors::{self, Advance, ProjectorSection, Projectors, Put},
+        projectors::{self, Advance, Listed, ProjectorSection, Projectors, Put},
     },
 };
 
@@ -111,15 +111,22 @@ impl MemoryStore {
 
 #[async_trait]
 impl Projectors for MemoryStore {
-    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+    async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError> {
         let logs: Vec<_> = lock(&self.logs).values().cloned().collect();
+        let now = self.clock.now().micros();
         let mut found = Vec::new();
         for entry in logs {
-            let drawer = lock(&entry.drawer);
-            let revisions = drawer.revisions.values().map(|stored| stored.revision.clone());
-            found.extend(revisions.map(|revision| (entry.log.name.clone(), revision)));
+            for stored in lock(&entry.drawer).revisions.values() {
+                let mut revision = stored.revision.clone();
+                if revision.id <= after {
+                    let definition = &mut revision.definition;
+                    (definition.text, definition.description) = (String::new(), String::new());
+                }
+                let held = stored.held_until >= now;
+                found.push(Listed { log: entry.log.name.clone(), revision, held });
+            }
         }
-        found.sort_by_key(|(_, revision)| revision.id);
+        found.sort_by_key(|known| known.revision.id);
         Ok(found)
     }
 

@@ -14,13 +14,12 @@ use super::{
 };
 use crate::{
     model::{
-        Definition, Log, LogName, Progress, ProjectionName, ProjectorName, Revision, Standing,
-        Timestamp,
+        Definition, Log, Progress, ProjectionName, ProjectorName, Revision, Standing, Timestamp,
     },
     storage::{
         StorageError,
-        projectors::{self, Advance, ProjectorSection, Projectors, Put},
-        sql::projectors::{progress, revision},
+        projectors::{self, Advance, Listed, ProjectorSection, Projectors, Put},
+        sql::projectors::{listed, progress, revision},
     },
 };
 
@@ -33,7 +32,7 @@ impl ProjectorSection for Documents {
         let query = sqlx::query(include_str!("sql/revisions_of_projector.sql"));
         let query = query.bind(self.log).bind(projector.as_str());
         let rows = query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
-        rows.iter().map(|row| revision(row).map(|(_, revision)| revision)).collect()
+        rows.iter().map(revision).collect()
     }
 
     async fn add_revision(&mut self, fresh: &Revision) -> Result<Revision, StorageError> {
@@ -126,13 +125,13 @@ impl PostgresStore {
 
 #[async_trait]
 impl Projectors for PostgresStore {
-    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+    async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError> {
         let mut loan = self.readers.begin(READ).await.map_err(of_query)?;
-        let query = sqlx::query(include_str!("sql/projector_revisions.sql"));
+        let query = sqlx::query(include_str!("sql/projector_revisions.sql")).bind(after);
         let rows = query.fetch_all(&mut loan.connection).await.map_err(of_query)?;
         sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
         loan.give_back();
-        rows.iter().map(revision).collect()
+        rows.iter().map(listed).collect()
     }
 
     async fn put_projector(

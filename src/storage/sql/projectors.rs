@@ -3,17 +3,25 @@
 use super::rows::Columns;
 use crate::{
     model::{Definition, Form, LogName, Progress, ProjectorName, Revision, Standing, Timestamp},
-    storage::StorageError,
+    storage::{StorageError, projectors::Listed},
 };
 
-/// id, projector, number, form, definition, description, created, standing, halt, then those of [`progress`], log name
-pub(in crate::storage) fn revision(
-    row: &impl Columns,
-) -> Result<(LogName, Revision), StorageError> {
+/// Those of [`revision`], log name, whether somebody holds it
+pub(in crate::storage) fn listed(row: &impl Columns) -> Result<Listed, StorageError> {
+    let broken = |error: sqlx::Error| StorageError::Broken(error.into());
+    Ok(Listed {
+        log: LogName::stored(row.text(14).map_err(broken)?),
+        held: row.number(15).map_err(broken)? != 0,
+        revision: revision(row)?,
+    })
+}
+
+/// id, projector, number, form, definition, description, created, standing, halt, then those of [`progress`]
+pub(in crate::storage) fn revision(row: &impl Columns) -> Result<Revision, StorageError> {
     let broken = || StorageError::broken("a revision has an unknown form or standing");
     let column = |column| row.text(column).map_err(|error| StorageError::Broken(error.into()));
     let number = |column| row.number(column).map_err(|error| StorageError::Broken(error.into()));
-    let revision = Revision {
+    Ok(Revision {
         id: number(0)?,
         projector: ProjectorName::stored(column(1)?),
         number: number(2)?,
@@ -32,8 +40,7 @@ pub(in crate::storage) fn revision(
             number(12)?,
             column(13)?.to_owned(),
         )),
-    };
-    Ok((LogName::stored(column(14)?), revision))
+    })
 }
 
 /// cursor, sequence number, recorded, events, ignored

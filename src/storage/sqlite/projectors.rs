@@ -11,11 +11,11 @@ use super::{
     projections::Documents,
 };
 use crate::{
-    model::{Definition, Log, LogName, Progress, ProjectorName, Revision, Standing, Timestamp},
+    model::{Definition, Log, Progress, ProjectorName, Revision, Standing, Timestamp},
     storage::{
         StorageError,
-        projectors::{self, Advance, ProjectorSection, Projectors, Put},
-        sql::projectors::{progress, revision},
+        projectors::{self, Advance, Listed, ProjectorSection, Projectors, Put},
+        sql::projectors::{listed, progress, revision},
     },
 };
 
@@ -28,7 +28,7 @@ impl ProjectorSection for Documents {
         let query = sqlx::query(include_str!("sql/revisions_of_projector.sql"));
         let query = query.bind(self.log).bind(projector.as_str());
         let rows = query.fetch_all(&mut *self.transaction).await.map_err(of_query)?;
-        rows.iter().map(|row| revision(row).map(|(_, revision)| revision)).collect()
+        rows.iter().map(revision).collect()
     }
 
     async fn add_revision(&mut self, fresh: &Revision) -> Result<Revision, StorageError> {
@@ -98,10 +98,12 @@ impl SqliteStore {
 
 #[async_trait]
 impl Projectors for SqliteStore {
-    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
-        let query = sqlx::query(include_str!("sql/projector_revisions.sql"));
+    async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError> {
+        let query = sqlx::query(include_str!("sql/projector_revisions.sql"))
+            .bind(after)
+            .bind(self.clock.now().micros());
         let rows = query.fetch_all(&self.readers).await.map_err(of_query)?;
-        rows.iter().map(revision).collect()
+        rows.iter().map(listed).collect()
     }
 
     async fn put_projector(

@@ -18,7 +18,7 @@ use crate::{
     query::pick::Window,
     storage::{
         projections::Kept,
-        projectors::{Advance, Put},
+        projectors::{Advance, Listed, Put},
     },
     testing::random,
 };
@@ -53,11 +53,9 @@ impl TestStore {
 
     /// The revisions of a projector.
     async fn revisions(&self, log: &Log, projector: &ProjectorName) -> Vec<Revision> {
-        let all = self.storage.projectors.revisions().await.expect("they are told");
-        let of = |(name, revision): (_, Revision)| {
-            (name == log.name && revision.projector == *projector).then_some(revision)
-        };
-        all.into_iter().filter_map(of).collect()
+        let all = self.storage.projectors.revisions(0).await.expect("they are told");
+        let of = |known: &Listed| known.log == log.name && known.revision.projector == *projector;
+        all.into_iter().filter(of).map(|known| known.revision).collect()
     }
 
     async fn hold(&self, revision: &Revision, owner: Uuid, time: Duration) -> Option<Progress> {
@@ -157,6 +155,10 @@ pub(super) async fn a_revision_has_one_owner_at_a_time(store: TestStore) {
     let revision = store.new_revision(&log, &projector, "one").await;
     assert_eq!(store.hold(&revision, owner(1), HOUR).await, Some(Progress::default()));
     assert_eq!(store.hold(&revision, owner(2), HOUR).await, None);
+    // It is told, and of those that are known no definition.
+    let known = store.storage.projectors.revisions(revision.id).await.expect("they are told");
+    let known = known.iter().find(|known| known.revision.id == revision.id).expect("it is there");
+    assert!(known.held && known.revision.definition.text.is_empty());
     assert!(store.advance(&log, &step(&revision, owner(1), 0)).await);
     // Its own hold goes on, and tells how far it is.
     let progress = store.hold(&revision, owner(1), Duration::ZERO).await.expect("it is its own");

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use everlog::{
     model::{
         CategoryName, Definition, Edit, Event, EventName, Lane, Log, LogName, LogSettings,
-        Progress, ProjectionName, ProjectorName, Publish, Revision, Source, StreamKey, StreamName,
+        Progress, ProjectionName, ProjectorName, Publish, Source, StreamKey, StreamName,
     },
     query::index::Index,
     storage::{
@@ -18,7 +18,7 @@ use everlog::{
         Storage, StorageError, Tip, View,
         indexes::Unfinished,
         projections::{EditOutcome, ProjectionView, Projections},
-        projectors::{Advance, Projectors, Put},
+        projectors::{Advance, Listed, Projectors, Put},
     },
 };
 use tokio::sync::Semaphore;
@@ -335,9 +335,9 @@ impl View for Skipping {
 
 #[async_trait]
 impl Projectors for Troubled {
-    async fn revisions(&self) -> Result<Vec<(LogName, Revision)>, StorageError> {
+    async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError> {
         self.fail(false)?;
-        self.inner.projectors.revisions().await
+        self.inner.projectors.revisions(after).await
     }
 
     async fn put_projector(

@@ -1,0 +1,211 @@
+//! What a batch of events makes of documents.
+//!
+//! What comes of an event depends on the state that it meets, as it was kept, and on nothing else: neither on how many
+//! events came at once nor on who was asked.
+
+use std::collections::HashMap;
+
+use super::definition::Rules;
+use crate::{
+    model::{
+        EntryId, Event, Json, Projection, ProjectionName, Source, event_text::write_event,
+        limits::JSON_DEPTH_MAX,
+    },
+    storage::projections::Kept,
+    worker::frames::{Entry, Given, Saved, Work},
+};
+
+/// A document between batches: as it is kept, and as a worker is given it.
+#[derive(Debug, Clone)]
+pub struct Document {
+    pub kept: Kept,
+    state: String,
+    metadata: String,
+}
+
+impl Document {
+    #[must_use]
+    pub fn of(kept: Kept) -> Self {
+        let (state, metadata) =
+            (kept.projection.state.to_string(), kept.projection.metadata.to_string());
+        Self { kept, state, metadata }
+    }
+
+    /// About the bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        2 * (self.state.len() + self.metadata.len()) + 512
+    }
+}
+
+/// Documents by their ids. Nothing stands for one that was looked for and is not there.
+pub type Documents = HashMap<EntryId, Option<Document>>;
+
+/// Events that are to be applied, each with its text and the ids of its documents.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    events: Vec<(&'a Event, String, Vec<EntryId>)>,
+}
+
+impl<'a> Batch<'a> {
+    /// These events; their documents are those of their streams.
+    pub fn of(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let one = |event: &'a Event| {
+            let mut text = String::with_capacity(event.bytes());
+            write_event(&mut text, event);
+            (event, text, vec![EntryId::stored(event.stream.stream.shared())])
+        };
+        Self { events: events.into_iter().map(one).collect() }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The event at an index.
+    #[must_use]
+    pub fn event(&self, index: usize) -> Option<&'a Event> {
+        self.events.get(index).map(|(event, ..)| *event)
+    }
+
+    /// Keeps so many, the first.
+    pub fn truncate(&mut self, count: usize) {
+        self.events.truncate(count);
+    }
+
+    /// The ids of events in other documents than their streams'. A text that is no id, and whose event it was of.
+    pub fn locate(&mut self, ids: Vec<Vec<String>>) -> Result<(), (usize, String)> {
+        self.events.truncate(ids.len());
+        for (index, (ids, event)) in ids.into_iter().zip(&mut self.events).enumerate() {
+            let ids = ids.into_iter().map(|text| {
+                text.parse().map_err(|fault| (index, format!("`id` gave {text:?}: {fault}")))
+            });
+            event.2 = ids.collect::<Result<_, _>>()?;
+        }
+        Ok(())
+    }
+
+    /// What a worker is asked for the ids.
+    #[must_use]
+    pub fn where_to(&self) -> Work<'_> {
+        Work::Locate { events: self.given(0..self.len(), &HashMap::new()) }
+    }
+
+    /// All documents that are touched.
+    pub fn ids(&self) -> impl Iterator<Item = &EntryId> {
+        self.events.iter().flat_map(|(_, _, ids)| ids)
+    }
+
+    /// The documents of some of the events, in the order in which a worker is told of them.
+    fn order(&self, range: std::ops::Range<usize>) -> Vec<&EntryId> {
+        let mut ids: Vec<&EntryId> =
+            self.events[range].iter().flat_map(|(_, _, ids)| ids).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn given(
+        &self,
+        range: std::ops::Range<usize>,
+        places: &HashMap<&EntryId, u32>,
+    ) -> Vec<Given<'_>> {
+        self.events[range]
+            .iter()
+            .map(|(event, text, ids)| Given {
+                name: event.name.as_str(),
+                json: text,
+                entries: ids.iter().filter_map(|id| places.get(id).copied()).collect(),
+            })
+            .collect()
+    }
+
+    /// What a worker is asked to make of some of the events.
+    #[must_use]
+    pub fn work<'b>(&'b self, range: std::ops::Range<usize>, documents: &'b Documents) -> Work<'b> {
+        let order = self.order(range.clone());
+        let live = |id: &EntryId| {
+            let document = documents.get(id)?.as_ref()?;
+            (!document.kept.deleted).then_some(document)
+        };
+        let entries = order.iter().map(|id| match live(id) {
+            Some(document) => Entry {
+                state: Some(document.state.as_str()),
+                metadata: Some(document.metadata.as_str()),
+            },
+            None => Entry { state: None, metadata: None },
+        });
+        let entries = entries.collect();
+        let places = order.into_iter().zip(0..).collect();
+        Work::Apply { entries, events: self.given(range, &places), traced: false }
+    }
+
+    /// What became of documents, of what a worker answered. A state that cannot be kept is a fault, in words.
+    pub fn done(
+        &self,
+        range: std::ops::Range<usize>,
+        name: &ProjectionName,
+        rules: &Rules,
+        entries: Vec<(u32, Option<Saved>)>,
+        documents: &Documents,
+    ) -> Result<Vec<Document>, String> {
+        let order = self.order(range.clone());
+        let mut applied: HashMap<&EntryId, Vec<&Event>> = HashMap::new();
+        for (event, _, ids) in &self.events[range] {
+            ids.iter().for_each(|id| applied.entry(id).or_default().push(event));
+        }
+        let mut done = Vec::with_capacity(entries.len());
+        for (place, saved) in entries {
+            let Some(id) = order.get(place as usize).copied() else { continue };
+            let events = applied.get(id).map(Vec::as_slice).unwrap_or_default();
+            let before = documents.get(id).and_then(Option::as_ref).map(|document| &document.kept);
+            done.extend(document(name, id, rules, events, before, saved.as_ref())?);
+        }
+        Ok(done)
+    }
+}
+
+/// A document after events.
+fn document(
+    name: &ProjectionName,
+    id: &EntryId,
+    rules: &Rules,
+    events: &[&Event],
+    before: Option<&Kept>,
+    saved: Option<&Saved>,
+) -> Result<Option<Document>, String> {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
+    let json = |text: &str, what: &str| {
+        Json::parse(text, JSON_DEPTH_MAX).map_err(|fault| {
+            format!("the {what} cannot be kept: {} at {:?}", fault.kind, fault.pointer)
+        })
+    };
+    let (state, metadata) = match saved {
+        Some(saved) => (json(&saved.state, "state")?, json(&saved.metadata, "metadata")?),
+        None => (Json::Null, Json::Null),
+    };
+    let before = before.map(|kept| &kept.projection);
+    let source = || match (&rules.source, rules.has_id) {
+        (source, true) => source.clone(),
+        (_, false) => Source::Stream(first.stream.clone()),
+    };
+    let applied = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let projection = Projection {
+        name: name.clone(),
+        id: id.clone(),
+        source: before.map_or_else(source, |before| before.source.clone()),
+        state,
+        metadata,
+        version: before.map_or(0, |before| before.version) + applied,
+        sequence_number: Some(last.sequence_number),
+        created_at: before.map_or(first.recorded_at, |before| before.created_at),
+        updated_at: last.recorded_at,
+    };
+    Ok(Some(Document::of(Kept { projection, change: 0, deleted: saved.is_none() })))
+}

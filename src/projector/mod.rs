@@ -1,0 +1,7 @@
+//! What projectors are, without running them: what a definition says, and what a batch of events makes of documents.
+
+pub mod batch;
+pub mod definition;
+
+pub use batch::{Batch, Document, Documents};
+pub use definition::{Fault, Rules};
