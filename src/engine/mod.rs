@@ -9,6 +9,8 @@ pub mod ids;
 pub mod indexing;
 pub mod logs;
 pub mod publish;
+pub mod runner;
+pub mod runners;
 pub mod tail;
 pub mod tasks;
 pub mod workers;

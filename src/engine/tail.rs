@@ -20,9 +20,17 @@ use crate::{
     storage::{End, Storage, StorageError, View, scan, scan::ScanError},
 };
 
-/// What a tail takes at once: so much a slow client may hold.
-const STEP_EVENTS: usize = 256;
-const STEP_BYTES: usize = 32 << 10;
+/// What a tail takes at once.
+#[derive(Debug, Clone, Copy)]
+struct Stride {
+    events: usize,
+    bytes: usize,
+}
+
+/// So much a slow client may hold.
+const CLIENT: Stride = Stride { events: 256, bytes: 32 << 10 };
+/// So much a projector is given.
+const PROJECTOR: Stride = Stride { events: 5_000, bytes: 4 << 20 };
 /// Tails that read from the store at once: appends and pages have connections of their own.
 const READING_MAX: usize = 8;
 /// How soon a store that did not answer is asked again.
@@ -114,6 +122,7 @@ impl Tails {
             after_number: None,
             subscription,
             high_water: None,
+            stride: CLIENT,
         };
         let permit = self.reading.acquire().await;
         let mut view = self.storage.events.view(log).await?;
@@ -191,9 +200,16 @@ pub struct Tail {
     subscription: Subscription,
     /// The end of the source when it began.
     pub high_water: Option<Cursor>,
+    stride: Stride,
 }
 
 impl Tail {
+    /// Takes as much at once as a projector does.
+    #[must_use]
+    pub fn wide(self) -> Self {
+        Self { stride: PROJECTOR, ..self }
+    }
+
     async fn open(&mut self, view: &mut dyn View, from: From) -> Result<(), ScanError> {
         self.high_water = scan::high_water(view, &self.log, &self.source).await?;
         match from {
@@ -277,9 +293,9 @@ impl Tail {
             after: self.cursor(),
             after_sequence_number: self.after_number.filter(|_| self.places.is_empty()),
             filter: self.filter.clone(),
-            ..Scan::first(STEP_EVENTS)
+            ..Scan::first(self.stride.events)
         };
-        let limits = Limits { page_bytes: STEP_BYTES, ..self.tails.limits };
+        let limits = Limits { page_bytes: self.stride.bytes, ..self.tails.limits };
         let reading = self.tails.reading.clone();
         let permit = reading.acquire().await;
         let mut view = self.tails.storage.events.view(&self.log).await?;
@@ -333,7 +349,7 @@ impl Tail {
             let mut last = None;
             for shared in ring.after(*seen)? {
                 let event = &shared.event;
-                if taken.len() >= STEP_EVENTS || bytes >= STEP_BYTES {
+                if taken.len() >= self.stride.events || bytes >= self.stride.bytes {
                     break;
                 }
                 *seen += 1;

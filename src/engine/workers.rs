@@ -38,6 +38,16 @@ pub struct Program {
     pub arguments: Vec<String>,
 }
 
+impl Program {
+    /// This very binary, which has a command for it.
+    pub fn own() -> std::io::Result<Self> {
+        // As it is now, even if another is put in its place.
+        let running = PathBuf::from("/proc/self/exe");
+        let path = if running.exists() { running } else { std::env::current_exe()? };
+        Ok(Self { path, arguments: vec!["projector-worker".to_owned()] })
+    }
+}
+
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {

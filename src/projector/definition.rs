@@ -35,10 +35,8 @@ pub struct Rules {
     any: bool,
     /// Whether the definition gives the ids; else they are the names of streams.
     pub has_id: bool,
-    /// Whether an event without a handler is a fault.
-    pub refuses_others: bool,
-    /// Whether it becomes active by itself once it has caught up.
-    pub activates: bool,
+    pub missing_handler: MissingHandler,
+    pub activate: Activate,
     pub allowance: Allowance,
     /// Events that a worker is given at once.
     pub batch_events: usize,
@@ -80,11 +78,14 @@ struct PlainSource {
     stream: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize, PartialEq)]
+/// What becomes of an event that has no handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum MissingHandler {
+pub enum MissingHandler {
+    /// It is counted, and passed over.
     #[default]
     Ignore,
+    /// It halts the projector.
     Fail,
 }
 
@@ -95,11 +96,14 @@ enum OnError {
     Halt,
 }
 
-#[derive(Debug, Default, Deserialize, PartialEq)]
+/// When a changed definition takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Activate {
+pub enum Activate {
+    /// By itself, once it has caught up.
     #[default]
     WhenCaughtUp,
+    /// When it is told to.
     Manual,
 }
 
@@ -182,8 +186,8 @@ impl Rules {
             handlers: description.handlers.iter().cloned().collect(),
             any: description.any,
             has_id: description.has_id,
-            refuses_others: plain.missing_handler == MissingHandler::Fail,
-            activates: plain.activate == Activate::WhenCaughtUp,
+            missing_handler: plain.missing_handler,
+            activate: plain.activate,
             allowance: allowance(&limits),
             batch_events: usize::try_from(limits[7]).unwrap_or(usize::MAX),
         })
@@ -283,12 +287,14 @@ mod tests {
     fn a_definition_says_what_it_reads() {
         let rules = read(r#"{"source":{"category":"c"}}"#).expect("it is one");
         assert_eq!(rules.source, Source::Category(CategoryName::stored("c")));
-        assert!(rules.activates && !rules.refuses_others && rules.batch_events == 500);
+        assert_eq!((rules.activate, rules.batch_events), (Activate::WhenCaughtUp, 500));
+        assert_eq!(rules.missing_handler, MissingHandler::Ignore);
         assert_eq!(rules.allowance, usual());
         let several = r#"{"source":{"categories":["a","b"]},"missing_handler":"fail","activate":"manual","limits":{"call_ms":250,"batch_events":7}}"#;
         let rules = read(several).expect("it is one");
         assert_eq!((rules.source, rules.categories.map(|of| of.len())), (Source::Log, Some(2)));
-        assert!(!rules.activates && rules.refuses_others && rules.batch_events == 7);
+        assert_eq!((rules.activate, rules.batch_events), (Activate::Manual, 7));
+        assert_eq!(rules.missing_handler, MissingHandler::Fail);
         assert_eq!(rules.allowance.call_micros, 250_000);
     }
 

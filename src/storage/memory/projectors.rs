@@ -122,7 +122,7 @@ impl Projectors for MemoryStore {
                     let definition = &mut revision.definition;
                     (definition.text, definition.description) = (String::new(), String::new());
                 }
-                let held = stored.held_until >= now;
+                let held = stored.held_until > now;
                 found.push(Listed { log: entry.log.name.clone(), revision, held });
             }
         }
@@ -149,7 +149,7 @@ impl Projectors for MemoryStore {
         let now = self.clock.now().micros();
         let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let held = self.with(revision, |stored| {
-            if stored.owner != owner && stored.held_until >= now {
+            if stored.owner != owner && stored.held_until > now {
                 return None;
             }
             (stored.owner, stored.held_until) = (owner, now.saturating_add(micros));

@@ -163,13 +163,8 @@ pub(super) async fn a_revision_has_one_owner_at_a_time(store: TestStore) {
     // Its own hold goes on, and tells how far it is.
     let progress = store.hold(&revision, owner(1), Duration::ZERO).await.expect("it is its own");
     assert_eq!(progress, step(&revision, owner(1), 0).to);
-    // One that has run out is anybody's: time passes with each statement.
-    let taken = async {
-        while store.hold(&revision, owner(2), HOUR).await.is_none() {
-            store.clock.advance(1_000_000);
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), taken).await.expect("it is taken over");
+    // One that has run out is anybody's.
+    assert!(store.hold(&revision, owner(2), HOUR).await.is_some());
     assert!(!store.advance(&log, &step(&revision, owner(1), 1)).await, "it lost its hold");
     assert!(store.advance(&log, &step(&revision, owner(2), 1)).await);
     assert_eq!(

@@ -2,5 +2,6 @@
 
 mod committing;
 mod editing;
+mod projecting;
 mod stopped;
 mod tailing;

@@ -2,5 +2,5 @@
 -- $1 id, $2 owner, $3 microseconds
 UPDATE projector_revision
 SET owner = $2, held_until = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $3
-WHERE id = $1 AND (owner = $2 OR held_until < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+WHERE id = $1 AND (owner = $2 OR held_until <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 RETURNING cursor, sequence_number, recorded_at, events, ignored

@@ -2,5 +2,5 @@
 -- ?1 id, ?2 owner, ?3 until when, ?4 now
 UPDATE projector_revision
 SET owner = ?2, held_until = ?3
-WHERE id = ?1 AND (owner = ?2 OR held_until < ?4)
+WHERE id = ?1 AND (owner = ?2 OR held_until <= ?4)
 RETURNING cursor, sequence_number, recorded_at, events, ignored
