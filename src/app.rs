@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::{
     engine::{
         changes::Changes, edit::Editor, hub::Hubs, indexing::Indexer, logs::Logs,
-        publish::Publisher, tail::Tails, tasks::Tasks,
+        publish::Publisher, runners::Runners, tail::Tails, tasks::Tasks, workers::Workers,
     },
     http::{
         self, App, Parts, Room,
@@ -40,17 +40,32 @@ impl Service {
         clock: Arc<dyn Clock>,
         limits: Limits,
         loopback_only: bool,
+        workers: Workers,
     ) -> anyhow::Result<Self> {
         let tasks = Tasks::default();
         let hubs = Hubs::new(storage.clone(), tasks.clone());
         let changes = Changes::new(storage.clone(), tasks.clone());
+        let tails = Tails::new(storage.clone(), hubs.clone(), tasks.clone(), limits);
+        let logs = Logs::new(storage.clone(), tasks.clone());
+        let runners = Runners::new(
+            storage.clone(),
+            tails.clone(),
+            logs.clone(),
+            changes.clone(),
+            workers.clone(),
+            &tasks,
+        );
+        // Before the first request it has to be known what projectors feed.
+        runners.look().await?;
         let app = App::from(Parts {
-            publisher: Publisher::new(storage.clone(), clock.clone(), hubs.clone(), tasks.clone()),
+            publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone()),
             editor: Editor::new(storage.clone(), changes.clone(), tasks.clone()),
             changes,
             indexer: Indexer::new(storage.clone(), &tasks),
-            tails: Tails::new(storage.clone(), hubs, tasks.clone(), limits),
-            logs: Logs::new(storage.clone(), tasks.clone()),
+            runners,
+            workers,
+            tails,
+            logs,
             storage,
             tasks,
             clock,

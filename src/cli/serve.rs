@@ -10,7 +10,14 @@ use tokio::{
 
 use super::line;
 use crate::{
-    app::Service, config::ServeSettings, engine::clock::SystemClock, storage::open, telemetry,
+    app::Service,
+    config::ServeSettings,
+    engine::{
+        clock::SystemClock,
+        workers::{Program, Silence, Workers},
+    },
+    storage::open,
+    telemetry,
 };
 
 /// Open files besides the clients' connections.
@@ -31,7 +38,8 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
         .with_context(|| format!("--store {url:?} (EVERLOG_STORE) cannot be opened"))?;
     let stored = storage.health.description();
     let loopback_only = !settings.allow_unauthenticated;
-    let service = Service::new(storage, clock, settings.limits(), loopback_only).await?;
+    let workers = Workers::new(Program::own()?, Workers::usual(), Silence::default());
+    let service = Service::new(storage, clock, settings.limits(), loopback_only, workers).await?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
     })?;

@@ -192,6 +192,11 @@ impl Following {
         Ok((self.changes.storage.projections.projections(&self.log).await?, permit))
     }
 
+    /// What was changed up to now wakes nobody.
+    pub fn clear(&mut self) {
+        self.woken.mark_unchanged();
+    }
+
     /// Resolves when there may be a change that was not there at the last [`Following::look`].
     pub async fn woken(&mut self) {
         // The sender lives as long as somebody follows.

@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod clock;
 mod commit;
+pub mod define;
 pub mod edit;
 pub mod hub;
 pub mod ids;

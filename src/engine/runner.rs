@@ -47,6 +47,9 @@ const CACHE_BYTES: usize = 64 << 20;
 /// Names of events without a handler that are counted apart.
 const IGNORED_NAMES: usize = 100;
 
+/// Why a revision does not run that somebody paused.
+pub const PAUSED: &str = "paused";
+
 /// What a runner works with.
 #[derive(Debug, Clone)]
 pub(super) struct Means {

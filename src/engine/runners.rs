@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     changes::Changes,
+    define::rules,
     ids,
     logs::Logs,
     runner::{End, HELD, Means, Runner},
@@ -23,8 +24,8 @@ use super::{
     workers::Workers,
 };
 use crate::{
-    model::{LogName, Revision, Standing},
-    projector::{Rules, definition::Activate},
+    model::{Cursor, Log, LogName, ProjectionName, Revision, Source, Standing},
+    projector::definition::Activate,
     storage::{Storage, StorageError, projectors::Listed},
 };
 
@@ -53,6 +54,17 @@ struct State {
     known: BTreeMap<i64, (LogName, Revision)>,
     /// Those that are run here.
     running: HashMap<i64, Running>,
+    /// What projectors feed: by log and name.
+    fed: HashMap<(LogName, String), Fed>,
+}
+
+/// The active revision of a projector, to those who read what it feeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fed {
+    pub revision: i64,
+    pub number: i64,
+    /// The name under which its documents are kept.
+    pub documents: ProjectionName,
 }
 
 #[derive(Debug)]
@@ -106,26 +118,28 @@ impl Runners {
         }
         // Whoever comes next need not wait until the holds have run out.
         let (tasks, runners) = (self.0.tasks.clone(), self);
-        tasks.spawn(async move { runners.let_go().await });
+        tasks.spawn(async move {
+            let held: Vec<i64> = {
+                let state = runners.state();
+                state.running.values().for_each(|running| running.stop.cancel());
+                state.running.keys().copied().collect()
+            };
+            for revision in held {
+                runners.let_go(revision).await;
+            }
+        });
     }
 
-    async fn let_go(&self) {
-        let held: Vec<i64> = {
-            let state = self.state();
-            state.running.values().for_each(|running| running.stop.cancel());
-            state.running.keys().copied().collect()
-        };
-        for revision in held {
-            let owner = self.0.owner;
-            let done = self.0.means.storage.projectors.hold(revision, owner, Duration::ZERO).await;
-            if let Err(error) = done {
-                tracing::debug!(%error, "a projector is held for a while yet");
-            }
+    /// Holds a revision no longer.
+    async fn let_go(&self, revision: i64) {
+        let projectors = &self.0.means.storage.projectors;
+        if let Err(error) = projectors.hold(revision, self.0.owner, Duration::ZERO).await {
+            tracing::debug!(%error, "a projector is held for a while yet");
         }
     }
 
     /// Looks which revisions there are, runs those that are free and ends those that are not to run.
-    async fn look(&self) -> Result<(), StorageError> {
+    pub async fn look(&self) -> Result<(), StorageError> {
         let after = self.state().known.last_key_value().map_or(0, |(id, _)| *id);
         let listed = self.0.means.storage.projectors.revisions(after).await?;
         let mut free = Vec::new();
@@ -149,6 +163,16 @@ impl Runners {
                     running.stop.cancel();
                 }
             }
+            let active = known.values().filter(|(_, of)| of.standing == Standing::Active);
+            let fed = active.map(|(log, revision)| {
+                let fed = Fed {
+                    revision: revision.id,
+                    number: revision.number,
+                    documents: revision.documents(),
+                };
+                ((log.clone(), revision.projector.to_string()), fed)
+            });
+            state.fed = fed.collect();
             state.known = known;
         }
         for (log, revision) in free {
@@ -164,7 +188,11 @@ impl Runners {
         let runners = self.clone();
         self.0.tasks.background(async move {
             let id = revision.id;
-            match runners.run(log, revision, &stop).await {
+            let end = runners.run(log, revision, &stop).await;
+            if !matches!(end, End::Lost) {
+                runners.let_go(id).await;
+            }
+            match end {
                 End::Failed(why) => {
                     tracing::warn!(%why, "a projector does not go on for now");
                     tokio::time::sleep(AGAIN).await;
@@ -189,12 +217,9 @@ impl Runners {
             Ok(None) => return End::Lost,
             Err(error) => return End::from(error),
         };
-        let rules = serde_json::from_str(&revision.definition.description)
-            .map_err(|error| error.to_string())
-            .and_then(|description| Rules::read(&description).map_err(|fault| fault.detail));
-        let rules = match rules {
+        let rules = match rules(&revision.definition) {
             Ok(rules) => rules,
-            Err(why) => return End::Failed(why),
+            Err(error) => return End::from(error),
         };
         let id = revision.id;
         let (name, number) = (revision.projector.clone(), revision.number);
@@ -239,16 +264,63 @@ impl Runners {
         self.state().running.get(&revision).is_some_and(|running| running.live)
     }
 
-    /// The revision of a projector whose documents are its projection, if it is known.
+    /// How many events a revision has not passed, at most.
+    pub async fn behind(&self, log: &Log, revision: &Revision) -> Result<i64, StorageError> {
+        let source = rules(&revision.definition)?.source;
+        let places = match revision.progress.cursor.parse() {
+            Ok(Cursor::Number(place)) if matches!(source, Source::Stream(_)) => vec![place.n + 1],
+            Ok(Cursor::Number(place)) => vec![log.lanes.split(place.n).1],
+            Ok(Cursor::Vector(places)) => places.iter().map(|place| place.n).collect(),
+            Err(_) => Vec::new(),
+        };
+        let mut view = self.0.means.storage.events.view(log).await?;
+        let mut behind = 0;
+        for (index, lane) in log.lanes.of(&source).into_iter().enumerate() {
+            let tip = view.tip(&source, lane).await?;
+            let end = tip.map_or(0, |tip| match source {
+                Source::Stream(_) => tip.position + 1,
+                Source::Log | Source::Category(_) => tip.n,
+            });
+            behind += (end - places.get(index).copied().unwrap_or(0)).max(0);
+        }
+        view.close().await;
+        Ok(behind)
+    }
+
+    /// The revision that feeds a projection, as far as is known here: others' changes show a quarter of a second later.
     #[must_use]
-    pub fn active(&self, log: &LogName, projector: &str) -> Option<Revision> {
+    pub fn fed(&self, log: &LogName, projection: &str) -> Option<Fed> {
         let state = self.state();
-        let mut known = state.known.values().map(|(of, revision)| (of, revision));
-        let active = known.find(|(of, revision)| {
-            *of == log
-                && revision.projector.as_str() == projector
-                && revision.standing == Standing::Active
-        });
-        active.map(|(_, revision)| revision.clone())
+        if state.fed.is_empty() {
+            return None;
+        }
+        state.fed.get(&(log.clone(), projection.to_owned())).cloned()
+    }
+
+    /// The last event that a revision has passed, once that is a number, or after a while.
+    pub async fn reached(
+        &self,
+        log: &Arc<Log>,
+        fed: &Fed,
+        number: i64,
+        wait: Duration,
+    ) -> Result<i64, StorageError> {
+        let means = &self.0.means;
+        let deadline = Instant::now() + wait;
+        let mut following = means.changes.follow(log, &fed.documents);
+        loop {
+            following.clear();
+            let progress = means.storage.projectors.progress(fed.revision).await?;
+            let reached = progress.map_or(0, |progress| progress.sequence_number);
+            if reached >= number || Instant::now() >= deadline || self.0.tasks.stopping() {
+                return Ok(reached);
+            }
+            // What it passes without a change of a document wakes nobody elsewhere.
+            let again = deadline.min(Instant::now() + LOOK);
+            tokio::select! {
+                _ = tokio::time::timeout_at(again, following.woken()) => {}
+                () = self.0.tasks.stopped() => {}
+            }
+        }
     }
 }

@@ -11,14 +11,17 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use serde_json::value::RawValue;
+
 use super::{
     error::{Fault, Kind, Problem},
     state::App,
 };
 use crate::model::{
+    Form,
     json::escape_pointer,
     json_scan::{self, FaultKind},
-    limits::JSON_DEPTH_MAX,
+    limits::{DEFINITION_BYTES_MAX, JSON_DEPTH_MAX},
 };
 
 /// Has types read from objects alone: what `Deserialize` derives takes arrays too, by position.
@@ -82,30 +85,74 @@ pub(super) struct JsonBody {
     _share: OwnedSemaphorePermit,
 }
 
+/// The media type of a body, without its parameters.
+fn essence(request: &Request) -> String {
+    let media_type = request.headers().get(header::CONTENT_TYPE);
+    let media_type = media_type.map_or("", |value| value.to_str().unwrap_or("?"));
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let headers = request.headers();
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-        let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
+        let essence = essence(&request);
+        if essence != "application/json" {
             let detail = format!(
                 "The body is `{essence}`; send `Content-Type: application/json` (`curl --json` does)."
             );
             return Err(Problem::new(Kind::UnsupportedMediaType, detail));
         }
+        Self::whole(request, app, app.limits.request_bytes).await
+    }
+}
+
+impl JsonBody {
+    async fn whole(request: Request, app: &App, bytes_max: usize) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         if let Some(coding) = text(header::CONTENT_ENCODING).filter(|c| *c != "identity") {
             let detail = format!("Compressed bodies are not read (Content-Encoding: {coding}).");
             return Err(Problem::new(Kind::UnsupportedMediaType, detail));
         }
-        let bytes_max = app.limits.request_bytes;
         let stated = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         if stated.is_some_and(|length| length > bytes_max) {
             return Err(too_large(bytes_max));
         }
         read(request.into_body(), bytes_max, &app.room).await
+    }
+}
+
+/// The definition of a projector: a module, or JSON.
+#[derive(Debug)]
+pub(super) struct DefinitionBody {
+    pub(super) form: Form,
+    pub(super) text: String,
+}
+
+impl FromRequest<App> for DefinitionBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let form = match essence(&request).as_str() {
+            "text/javascript" | "application/javascript" => Form::Module,
+            "application/json" => Form::Parts,
+            other => {
+                let detail = format!(
+                    "The body is `{other}`; send `Content-Type: text/javascript`, or application/json."
+                );
+                return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+            }
+        };
+        let body = JsonBody::whole(request, app, DEFINITION_BYTES_MAX).await?;
+        if form == Form::Parts {
+            body.parse::<Box<RawValue>>(0)?;
+        }
+        let text = String::from_utf8(body.bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::malformed(Fault::at("", format!("it is not UTF-8 (byte {at})")))
+        })?;
+        Ok(Self { form, text })
     }
 }
 

@@ -84,7 +84,7 @@ async fn read(
 ) -> Result<Response, Problem> {
     let (log, source) = at.sourced();
     match negotiate(&headers, &[MediaType::Json, MediaType::Ndjson, MediaType::EventStream])? {
-        MediaType::Json => {}
+        MediaType::Json | MediaType::Javascript => {}
         MediaType::Ndjson => return export::export(app, log, source, query).await,
         MediaType::EventStream => return tail::tail(app, log, source, query, &headers).await,
     }

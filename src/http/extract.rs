@@ -11,8 +11,12 @@ use super::{
     error::{Fault, Kind, Problem},
     state::App,
 };
-use crate::model::{
-    CategoryName, EntryId, Log, LogName, NameFault, ProjectionName, Source, StreamKey,
+use crate::{
+    engine::runners::Fed,
+    model::{
+        CategoryName, EntryId, Log, LogName, NameFault, ProjectionName, ProjectorName, Source,
+        StreamKey,
+    },
 };
 
 /// The raw parameters of the path, percent-decoded once.
@@ -124,15 +128,46 @@ impl FromRequestParts<App> for InStream {
 #[derive(Debug)]
 pub(super) struct InProjection {
     pub log: Arc<Log>,
+    /// The name under which its documents are kept.
     pub name: ProjectionName,
+    /// The revision of a projector that feeds it.
+    pub fed: Option<Fed>,
 }
 
 /// An entry of a projection, which need not exist.
 #[derive(Debug)]
 pub(super) struct InEntry {
     pub log: Arc<Log>,
+    /// The name under which the documents of its projection are kept.
     pub name: ProjectionName,
+    /// The revision of a projector that feeds it.
+    pub fed: Option<Fed>,
     pub id: EntryId,
+}
+
+/// A projector of a log that exists, which need not exist.
+#[derive(Debug)]
+pub(super) struct InProjector {
+    pub log: Arc<Log>,
+    pub name: ProjectorName,
+    /// The path's last parameter, where it is no name: the number of a revision.
+    pub revision: String,
+}
+
+impl FromRequestParts<App> for InProjector {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let raw = Raw::of(parts).await?;
+        let (log, name) = (raw.log(app).await?, raw.name("projector")?);
+        Ok(Self { log, name, revision: raw.get("revision").to_owned() })
+    }
+}
+
+/// The documents of a projection: those of the projector of its name, if there is one.
+fn fed(app: &App, log: &Log, name: ProjectionName) -> (ProjectionName, Option<Fed>) {
+    let fed = app.runners.fed(&log.name, name.as_str());
+    (fed.as_ref().map_or(name, |fed| fed.documents.clone()), fed)
 }
 
 impl FromRequestParts<App> for InProjection {
@@ -140,7 +175,9 @@ impl FromRequestParts<App> for InProjection {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let raw = Raw::of(parts).await?;
-        Ok(Self { log: raw.log(app).await?, name: raw.name("projection")? })
+        let log = raw.log(app).await?;
+        let (name, fed) = fed(app, &log, raw.name("projection")?);
+        Ok(Self { log, name, fed })
     }
 }
 
@@ -149,7 +186,9 @@ impl FromRequestParts<App> for InEntry {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let raw = Raw::of(parts).await?;
-        Ok(Self { log: raw.log(app).await?, name: raw.name("projection")?, id: raw.name("id")? })
+        let log = raw.log(app).await?;
+        let (name, fed) = fed(app, &log, raw.name("projection")?);
+        Ok(Self { log, name, fed, id: raw.name("id")? })
     }
 }
 
@@ -185,14 +224,16 @@ pub enum MediaType {
     Json,
     Ndjson,
     EventStream,
+    Javascript,
 }
 
 impl MediaType {
-    const fn essence(self) -> &'static str {
+    pub const fn essence(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::EventStream => "text/event-stream",
+            Self::Javascript => "text/javascript",
         }
     }
 }

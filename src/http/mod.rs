@@ -20,6 +20,8 @@ mod projection_json;
 mod projection_query;
 mod projection_tail;
 mod projections;
+mod projector_json;
+mod projectors;
 mod publish;
 mod query;
 mod query_input;
@@ -87,6 +89,15 @@ fn routes() -> OpenApiRouter<App> {
             projection_indexes::put_projection
         ))
         .routes(routes!(projections::list_projections))
+        .routes(routes!(
+            projectors::put_projector,
+            projectors::get_projector,
+            projectors::delete_projector
+        ))
+        .routes(routes!(projectors::pause_projector))
+        .routes(routes!(projectors::resume_projector))
+        .routes(routes!(projectors::activate_revision))
+        .routes(routes!(projectors::list_projectors))
         .routes(routes!(logs::get_log, logs::put_log))
         .routes(routes!(logs::list_logs));
     OpenApiRouter::with_openapi(openapi::Document::openapi())

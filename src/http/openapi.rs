@@ -29,6 +29,7 @@ use super::{
         (name = "tail", description = "Follow a source over server-sent events."),
         (name = "export", description = "All events of a source, one a line."),
         (name = "projections", description = "Documents derived from events: saved, read, deleted."),
+        (name = "projectors", description = "Code that reduces events to documents, run by the server."),
         (name = "queries", description = "Find documents: filter, sort, page."),
         (name = "categories and streams", description = "What a log holds."),
         (name = "logs", description = "Isolated, ordered sets of events."),
@@ -106,6 +107,35 @@ pub(super) struct ProjectionPath {
     /// The projection, as one percent-encoded segment.
     #[param(min_length = 1, max_length = 255, example = "profiles")]
     projection: String,
+}
+
+/// A projector in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct ProjectorPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The projector, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    projector: String,
+}
+
+/// A revision of a projector in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which extract.rs reads")]
+pub(super) struct RevisionPath {
+    /// The log.
+    #[param(min_length = 1, max_length = 255, example = "default")]
+    log: String,
+    /// The projector, as one percent-encoded segment.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    projector: String,
+    /// The number of the revision.
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
+    revision: i64,
 }
 
 /// An entry in a path.

@@ -109,7 +109,7 @@ pub(super) struct EntryPlace {
 pub(super) fn write_entry(out: &mut String, entry: &Projection, score: Option<f64>) {
     let text = |text: &str| Json::String(text.to_owned());
     let Projection { version, created_at, updated_at, state, metadata, .. } = entry;
-    let (name, id) = (text(entry.name.as_str()), text(entry.id.as_str()));
+    let (name, id) = (text(entry.name.known()), text(entry.id.as_str()));
     let source = eval::source(&entry.source);
     let number = entry.sequence_number.map_or("null".to_owned(), |number| number.to_string());
     out.push_str(&format!(

@@ -97,7 +97,7 @@ impl Search<'_> {
     fn scope<'a>(&'a self, query: &'a Query) -> Scope<'a> {
         Scope {
             log: self.log.incarnation.as_bytes(),
-            name: self.name.as_ref().map(ProjectionName::as_str),
+            name: self.name.as_ref().map(ProjectionName::known),
             query: &query.identity,
         }
     }
@@ -194,7 +194,7 @@ pub(super) async fn search_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_query(&body)?;
-    reached(&app, &at.log, &at.name, None, asked).await?;
+    reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     search.page(&query).await.map(answer)
 }
@@ -216,7 +216,7 @@ pub(super) async fn count_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_count(&body)?;
-    reached(&app, &at.log, &at.name, None, asked).await?;
+    reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
     Search { app: &app, log: at.log, name: Some(at.name) }.count(&query).await
 }
 
@@ -284,13 +284,13 @@ pub(super) async fn find_entries(
         }
         (text, None) if stream.is_none() => {
             let query = parse(text.as_deref().unwrap_or("{}"), Some("query"))?;
-            reached(&app, &at.log, &at.name, None, asked).await?;
+            reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
             let search = Search { app: &app, log: at.log, name: Some(at.name) };
             Ok(tagged(&headers, search.page(&query).await?))
         }
         (_, category) => {
             let source = located(category, stream)?;
-            reached(&app, &at.log, &at.name, None, asked).await?;
+            reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
             let search = Search { app: &app, log: at.log, name: Some(at.name) };
             Ok(tagged(&headers, search.locate(&source).await?))
         }
@@ -323,11 +323,13 @@ impl Search<'_> {
         view.close().await;
         match found?.as_slice() {
             [] => {
+                let name = name.known();
                 let detail = format!("Projection `{name}` has no entry that is derived from it.");
                 Err(Problem::new(Kind::EntryNotFound, detail))
             }
             [one] => Ok(located_page(one)),
             _ => {
+                let name = name.known();
                 let detail =
                     format!("Projection `{name}` has several entries of it; search for them.");
                 Err(Problem::new(Kind::EntryAmbiguous, detail))

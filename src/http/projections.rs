@@ -171,30 +171,58 @@ pub(super) async fn list_projections(
     negotiate(&headers, &[MediaType::Json])?;
     let listing = query.listing();
     query.finish()?;
-    let one_more = Listing { limit: listing.limit + 1, ..listing.clone() };
+    // Those of a name's projector, which stand right behind it, are told with it.
+    let after = listing.after.as_ref().map(|after| format!("{after}{AFTER_FED}"));
+    let one_more = Listing { limit: listing.limit + 1, after, ..listing.clone() };
     let mut view = app.storage.projections.projections(&at.log).await?;
     let found = projections(view.as_mut(), &one_more).await;
     view.close().await;
     let mut found = found?;
     let more = found.len() > listing.limit;
     found.truncate(listing.limit);
-    let last = found.last().filter(|_| more).map(|found| found.projection.as_str());
+    let last = found.last().filter(|_| more).map(|found| found.projection.known().to_owned());
+    let answers = |found: &Found| match found.projection.is_fed() {
+        true => app
+            .runners
+            .fed(&at.log.name, found.projection.known())
+            .is_some_and(|fed| fed.documents == found.projection),
+        false => true,
+    };
+    let projections = found
+        .into_iter()
+        .filter(answers)
+        .map(|found| ProjectionOutput {
+            projection: found.projection.known().to_owned(),
+            entries: found.entries,
+            indexes: found.indexes,
+        })
+        .collect();
     let path = format!("{}/projections", links::log(&at.log));
-    let page = listing_page(&path, &listing, last, &query);
-    Ok(json_answer(&ProjectionsOutput { projections: found, page }))
+    let page = listing_page(&path, &listing, last.as_deref(), &query);
+    Ok(json_answer(&ProjectionsOutput { projections, page }))
 }
 
 async fn projections(
     view: &mut dyn ProjectionView,
     listing: &Listing,
-) -> Result<Vec<ProjectionOutput>, StorageError> {
+) -> Result<Vec<Found>, StorageError> {
     let mut found = Vec::new();
-    for (name, entries) in view.names(listing).await? {
-        let indexes = view.indexes(&name).await?.iter().map(IndexOutput::from).collect();
-        found.push(ProjectionOutput { projection: name.to_string(), entries, indexes });
+    for (projection, entries) in view.names(listing).await? {
+        let indexes = view.indexes(&projection).await?.iter().map(IndexOutput::from).collect();
+        found.push(Found { projection, entries, indexes });
     }
     Ok(found)
 }
+
+/// A name that has documents.
+struct Found {
+    projection: ProjectionName,
+    entries: i64,
+    indexes: Vec<IndexOutput>,
+}
+
+/// What is greater than all that stands behind the name of a projector.
+const AFTER_FED: char = '\u{2}';
 
 /// A projection as it is now, whether or not it has entries.
 pub(super) async fn projection(
@@ -209,7 +237,8 @@ pub(super) async fn projection(
     view.close().await;
     let entries = found?.iter().find(|(of, _)| of == name).map_or(0, |(_, count)| *count);
     let indexes = indexes?.iter().map(IndexOutput::from).collect();
-    Ok(json_answer(&ProjectionOutput { projection: name.to_string(), entries, indexes }))
+    let projection = name.known().to_owned();
+    Ok(json_answer(&ProjectionOutput { projection, entries, indexes }))
 }
 
 /// Get a projection
@@ -242,11 +271,12 @@ pub(super) async fn drop_projection(
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    refuse_fed(&at.name)?;
     let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await;
     let dropped = dropped.map_err(unsettled)?;
     app.changes.changed(&at.log, &at.name);
     app.indexer.kick();
-    Ok(json_answer(&DroppedOutput { projection: at.name.to_string(), dropped }))
+    Ok(json_answer(&DroppedOutput { projection: at.name.known().to_owned(), dropped }))
 }
 
 /// Save an entry
@@ -269,6 +299,7 @@ pub(super) async fn put_entry(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    refuse_fed(&at.name)?;
     let input: EntryInput = body.parse(1)?;
     let guard = guard(&headers)?;
     let weak = guard.is_weak();
@@ -308,12 +339,13 @@ pub(super) async fn get_entry(
     negotiate(&headers, &[MediaType::Json])?;
     let asked = query.reached();
     query.finish()?;
-    reached(&app, &at.log, &at.name, Some(&at.id), asked).await?;
+    reached(&app, &at.log, &at.name, Some(&at.id), at.fed.as_ref(), asked).await?;
     let ids = std::slice::from_ref(&at.id);
     let found = app.storage.projections.documents(&at.log, &at.name, ids).await?;
     let found = found.into_iter().find(|kept| !kept.deleted);
     let entry = found.ok_or_else(|| not_found(&at.name, &at.id))?.projection;
-    let tag = format!("\"{}\"", entry.version);
+    let revision = at.fed.map_or(String::new(), |fed| format!("{}.", fed.number));
+    let tag = format!("\"{revision}{}\"", entry.version);
     Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, "application/json", written(&entry)))
 }
 
@@ -331,6 +363,7 @@ pub(super) async fn delete_entry(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    refuse_fed(&at.name)?;
     let guard = guard(&headers)?;
     let weak = guard.is_weak();
     let changes = vec![Change::Delete { id: at.id, guard }];
@@ -351,6 +384,7 @@ pub(super) async fn save_entries(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    refuse_fed(&at.name)?;
     let input: EntriesInput = body.parse(3)?;
     let edits = saves(&app, input)?;
     let edited = edit(&app, &at.log, &at.name, edits, false).await?;
@@ -469,8 +503,18 @@ pub(super) fn unsettled(error: StorageError) -> Problem {
     problem
 }
 
+/// What a projector feeds, no client changes.
+fn refuse_fed(name: &ProjectionName) -> Result<(), Problem> {
+    if !name.is_fed() {
+        return Ok(());
+    }
+    let detail = format!("Projector `{}` feeds it, and nobody else changes it.", name.known());
+    Err(Problem::new(Kind::ProjectionFed, detail))
+}
+
 /// That there is no such entry.
 pub(super) fn not_found(name: &ProjectionName, id: &EntryId) -> Problem {
+    let name = name.known();
     Problem::new(Kind::EntryNotFound, format!("Projection `{name}` has no entry `{id}`."))
 }
 

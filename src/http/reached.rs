@@ -6,7 +6,10 @@ use super::{
     error::{Kind, Problem},
     state::App,
 };
-use crate::model::{EntryId, Log, ProjectionName};
+use crate::{
+    engine::runners::Fed,
+    model::{EntryId, Log, ProjectionName},
+};
 
 /// Waits for a projection, or one entry of it, to hold an event, so long.
 pub(super) async fn reached(
@@ -14,17 +17,28 @@ pub(super) async fn reached(
     log: &Arc<Log>,
     name: &ProjectionName,
     id: Option<&EntryId>,
+    fed: Option<&Fed>,
     asked: Option<(i64, Duration)>,
 ) -> Result<(), Problem> {
     let Some((number, wait)) = asked.filter(|(number, _)| *number > 0) else { return Ok(()) };
-    let mut held = app.changes.held(log, name, id).await?;
-    if held < number && !wait.is_zero() {
-        held = app.changes.follow(log, name).wait_for(id, number, wait).await?;
-    }
+    let held = match fed {
+        Some(fed) => app.runners.reached(log, fed, number, wait).await?,
+        None => {
+            let held = app.changes.held(log, name, id).await?;
+            if held < number && !wait.is_zero() {
+                app.changes.follow(log, name).wait_for(id, number, wait).await?
+            } else {
+                held
+            }
+        }
+    };
     if held >= number {
         return Ok(());
     }
-    let what = id.map_or_else(|| format!("Projection `{name}`"), |id| format!("Entry `{id}`"));
+    let what = match (id, fed) {
+        (Some(id), None) => format!("Entry `{id}`"),
+        _ => format!("Projection `{}`", name.known()),
+    };
     let detail = format!("{what} holds event {held}, and not {number} yet.");
     let mut problem = Problem::new(Kind::ProjectionBehind, detail).retry(1);
     problem.body.sequence_number = Some(held);

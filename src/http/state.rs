@@ -6,7 +6,7 @@ use super::body::Room;
 use crate::{
     engine::{
         changes::Changes, edit::Editor, indexing::Indexer, logs::Logs, publish::Publisher,
-        tail::Tails, tasks::Tasks,
+        runners::Runners, tail::Tails, tasks::Tasks, workers::Workers,
     },
     model::{Clock, Limits},
     storage::Storage,
@@ -39,6 +39,8 @@ pub struct Parts {
     pub editor: Editor,
     pub changes: Changes,
     pub indexer: Indexer,
+    pub runners: Runners,
+    pub workers: Workers,
     pub tails: Tails,
     pub tasks: Tasks,
     pub clock: Arc<dyn Clock>,

@@ -60,6 +60,8 @@ pub const WAIT_SECONDS_MAX: u64 = 60;
 pub const FILTER_VALUES_MAX: usize = 100;
 /// The longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// The definition of a projector, in bytes.
+pub const DEFINITION_BYTES_MAX: usize = 64 << 10;
 /// Entries in one bulk save.
 pub const SAVE_ENTRIES_MAX: usize = 10_000;
 /// The JSON of one query, in bytes.

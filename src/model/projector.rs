@@ -88,6 +88,12 @@ impl ProjectionName {
     pub fn known(&self) -> &str {
         self.as_str().split(FED).next().unwrap_or_default()
     }
+
+    /// Whether its documents are a projector's.
+    #[must_use]
+    pub fn is_fed(&self) -> bool {
+        self.as_str().contains(FED)
+    }
 }
 
 /// How far a revision is.

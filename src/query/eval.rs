@@ -16,7 +16,7 @@ impl Path {
             Root::Metadata => Cow::Borrowed(&document.metadata),
             Root::Source => Cow::Owned(source(&document.source)),
             Root::Id => text(&document.id),
-            Root::Name => text(&document.name),
+            Root::Name => text(&document.name.known()),
             Root::Version => Cow::Owned(Json::Integer(document.version)),
             Root::SequenceNumber => {
                 Cow::Owned(document.sequence_number.map_or(Json::Null, Json::Integer))

@@ -25,7 +25,7 @@ pub fn key(sort: &[Sort], document: &Projection) -> Vec<u8> {
             key.iter_mut().skip(from).for_each(|byte| *byte = !*byte);
         }
     }
-    for tie in [document.name.as_str(), document.id.as_str()] {
+    for tie in [document.name.known(), document.id.as_str()] {
         key.extend_from_slice(tie.as_bytes());
         key.push(0);
     }

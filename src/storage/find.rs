@@ -278,6 +278,8 @@ impl Search<'_> {
                 walk.next(view, name, limit, self.reach.bytes).await?;
             limit = (limit * 2).min(self.reach.stretch);
             self.examined += examined;
+            // Across names those of projectors are left out: which of their revisions answers is not known here.
+            let documents = documents.into_iter().filter(|of| name.is_some() || !of.name.is_fed());
             for document in documents {
                 pick.look(document);
                 turn.end().await;

@@ -61,6 +61,12 @@ pub trait Projectors: Send + Sync {
     /// The revisions of all logs. Definitions, which never change, are told of those with a larger id; the others'
     /// are empty.
     async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError>;
+    /// The revisions of a log, or of a projector of it, by their numbers.
+    async fn revisions_of(
+        &self,
+        log: &Log,
+        projector: Option<&ProjectorName>,
+    ) -> Result<Vec<Revision>, StorageError>;
     /// Puts a definition; its first revision is active at once.
     async fn put_projector(
         &self,
@@ -75,6 +81,8 @@ pub trait Projectors: Send + Sync {
         owner: Uuid,
         time: Duration,
     ) -> Result<Option<Progress>, StorageError>;
+    /// How far a revision is, if it is there.
+    async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError>;
     /// Goes on; false if it does not stand there any more, is halted, or is not held by this owner.
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError>;
     /// Halts a revision, or lets it go on; false if it is not there.
@@ -98,10 +106,7 @@ pub trait Projectors: Send + Sync {
 #[async_trait]
 pub(super) trait ProjectorSection: ProjectionSection {
     /// The revisions of the projector, by their numbers.
-    async fn revisions_of(
-        &mut self,
-        projector: &ProjectorName,
-    ) -> Result<Vec<Revision>, StorageError>;
+    async fn known(&mut self, projector: &ProjectorName) -> Result<Vec<Revision>, StorageError>;
     /// Adds a revision, which gets its id.
     async fn add_revision(&mut self, revision: &Revision) -> Result<Revision, StorageError>;
     async fn set_standing(&mut self, revision: i64, standing: Standing)
@@ -134,7 +139,7 @@ pub(super) async fn delete(
     section: &mut dyn ProjectorSection,
     projector: &ProjectorName,
 ) -> Result<bool, StorageError> {
-    let known = section.revisions_of(projector).await?;
+    let known = section.known(projector).await?;
     for revision in &known {
         section.remove_revision(revision).await?;
     }
@@ -146,7 +151,7 @@ pub(super) async fn put(
     section: &mut dyn ProjectorSection,
     fresh: Revision,
 ) -> Result<Put, StorageError> {
-    let known = section.revisions_of(&fresh.projector).await?;
+    let known = section.known(&fresh.projector).await?;
     if let Some(last) = known.last().filter(|last| last.definition == fresh.definition) {
         return Ok(Put::Same(last.clone()));
     }
@@ -160,7 +165,14 @@ pub(super) async fn put(
     }
     let standing = if known.is_empty() { Standing::Active } else { Standing::Building };
     let number = known.last().map_or(1, |last| last.number + 1);
-    section.add_revision(&Revision { number, standing, ..fresh }).await.map(Put::New)
+    let added = section.add_revision(&Revision { number, standing, ..fresh }).await?;
+    // Queries go on to be served.
+    if let Some(active) = known.iter().find(|known| known.standing == Standing::Active) {
+        for declared in section.indexes(&active.documents()).await? {
+            section.begin_index(&added.documents(), &declared.index).await?;
+        }
+    }
+    Ok(Put::New(added))
 }
 
 async fn has_documents(
@@ -184,7 +196,7 @@ pub(super) async fn activate(
     projector: &ProjectorName,
     number: i64,
 ) -> Result<bool, StorageError> {
-    let known = section.revisions_of(projector).await?;
+    let known = section.known(projector).await?;
     if !known.iter().any(|known| known.number == number) {
         return Ok(false);
     }

@@ -1,5 +1,7 @@
 //! Problems as they are written.
 
+use std::num::NonZeroU32;
+
 use axum::http::HeaderName;
 use serde::Serialize;
 use serde_json::Value;
@@ -22,6 +24,18 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub header: Option<String>,
+    /// Of code: the line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = u32, minimum = 1, maximum = 4_294_967_295_i64)]
+    pub line: Option<NonZeroU32>,
+    /// Of code: the column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = u32, minimum = 1, maximum = 4_294_967_295_i64)]
+    pub column: Option<NonZeroU32>,
+    /// Of code: the line's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    pub excerpt: Option<Box<str>>,
 }
 
 impl Fault {

@@ -13,6 +13,7 @@ pub enum Kind {
     StreamNotFound,
     EventNotFound,
     EntryNotFound,
+    ProjectorNotFound,
     MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
@@ -21,6 +22,8 @@ pub enum Kind {
     ConditionConflict,
     EventIdConflict,
     EntryAmbiguous,
+    ProjectionFed,
+    ProjectionOccupied,
     HistoryDiverged,
     /// A condition in a header failed.
     ConditionFailed,
@@ -61,7 +64,7 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::MalformedRequest,
         Self::HostNotAllowed,
         Self::RouteNotFound,
@@ -70,6 +73,7 @@ impl Kind {
         Self::StreamNotFound,
         Self::EventNotFound,
         Self::EntryNotFound,
+        Self::ProjectorNotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::RequestTimeout,
@@ -77,6 +81,8 @@ impl Kind {
         Self::ConditionConflict,
         Self::EventIdConflict,
         Self::EntryAmbiguous,
+        Self::ProjectionFed,
+        Self::ProjectionOccupied,
         Self::HistoryDiverged,
         Self::ConditionFailed,
         Self::EntryConditionFailed,
@@ -149,6 +155,12 @@ impl Kind {
                 "There is no such event",
                 "No event has this id or position, or none passes the filters of `latest`.",
             ),
+            Self::ProjectorNotFound => row(
+                StatusCode::NOT_FOUND,
+                "projector-not-found",
+                "The projector, or its revision, does not exist",
+                "Define a projector with PUT; its revisions are listed with it.",
+            ),
             Self::EntryNotFound => row(
                 StatusCode::NOT_FOUND,
                 "entry-not-found",
@@ -197,6 +209,20 @@ impl Kind {
                 "entry-ambiguous",
                 "Several entries are derived from this source",
                 "To locate an entry there must be one. Search for them instead.",
+            ),
+            Self::ProjectionFed => row(
+                StatusCode::CONFLICT,
+                "projection-fed",
+                "A projector feeds this projection",
+                "Its entries are what the projector makes of events; nobody else writes them. Change the projector, or \
+                 delete it.",
+            ),
+            Self::ProjectionOccupied => row(
+                StatusCode::CONFLICT,
+                "projection-occupied",
+                "The projection of this name has entries that were saved",
+                "A projector feeds the projection of its own name, and this one has entries of clients. Drop it first, or \
+                 choose another name.",
             ),
             Self::HistoryDiverged => row(
                 StatusCode::GONE,

@@ -24,10 +24,7 @@ pub(super) struct Stored {
 
 #[async_trait]
 impl ProjectorSection for Documents {
-    async fn revisions_of(
-        &mut self,
-        projector: &ProjectorName,
-    ) -> Result<Vec<Revision>, StorageError> {
+    async fn known(&mut self, projector: &ProjectorName) -> Result<Vec<Revision>, StorageError> {
         let all = self.drawer.revisions.values().map(|stored| &stored.revision);
         Ok(all.filter(|revision| revision.projector == *projector).cloned().collect())
     }
@@ -130,6 +127,18 @@ impl Projectors for MemoryStore {
         Ok(found)
     }
 
+    async fn revisions_of(
+        &self,
+        log: &Log,
+        projector: Option<&ProjectorName>,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let entry = self.entry(log)?;
+        let drawer = lock(&entry.drawer);
+        let all = drawer.revisions.values().map(|stored| &stored.revision);
+        let of = |revision: &&Revision| projector.is_none_or(|name| revision.projector == *name);
+        Ok(all.filter(of).cloned().collect())
+    }
+
     async fn put_projector(
         &self,
         log: &Log,
@@ -156,6 +165,10 @@ impl Projectors for MemoryStore {
             Some(stored.revision.progress.clone())
         });
         Ok(held.flatten())
+    }
+
+    async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError> {
+        Ok(self.with(revision, |stored| stored.revision.progress.clone()))
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {

@@ -25,10 +25,7 @@ use crate::{
 
 #[async_trait]
 impl ProjectorSection for Documents {
-    async fn revisions_of(
-        &mut self,
-        projector: &ProjectorName,
-    ) -> Result<Vec<Revision>, StorageError> {
+    async fn known(&mut self, projector: &ProjectorName) -> Result<Vec<Revision>, StorageError> {
         let query = sqlx::query(include_str!("sql/revisions_of_projector.sql"));
         let query = query.bind(self.log).bind(projector.as_str());
         let rows = query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
@@ -134,6 +131,20 @@ impl Projectors for PostgresStore {
         rows.iter().map(listed).collect()
     }
 
+    async fn revisions_of(
+        &self,
+        log: &Log,
+        projector: Option<&ProjectorName>,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let mut loan = self.readers.begin(READ).await.map_err(of_query)?;
+        let query = sqlx::query(include_str!("sql/revisions_of_projector.sql")).bind(log.id);
+        let query = query.bind(projector.map_or("", ProjectorName::as_str));
+        let rows = query.fetch_all(&mut loan.connection).await.map_err(of_query)?;
+        sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
+        loan.give_back();
+        rows.iter().map(revision).collect()
+    }
+
     async fn put_projector(
         &self,
         log: &Log,
@@ -165,6 +176,15 @@ impl Projectors for PostgresStore {
             Ok(held.map(progress))
         })
         .await
+    }
+
+    async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError> {
+        let mut loan = self.readers.begin(READ).await.map_err(of_query)?;
+        let query = sqlx::query_as(include_str!("sql/revision_progress.sql")).bind(revision);
+        let found = query.fetch_optional(&mut loan.connection).await.map_err(of_query)?;
+        sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
+        loan.give_back();
+        Ok(found.map(progress))
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {

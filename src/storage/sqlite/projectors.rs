@@ -21,10 +21,7 @@ use crate::{
 
 #[async_trait]
 impl ProjectorSection for Documents {
-    async fn revisions_of(
-        &mut self,
-        projector: &ProjectorName,
-    ) -> Result<Vec<Revision>, StorageError> {
+    async fn known(&mut self, projector: &ProjectorName) -> Result<Vec<Revision>, StorageError> {
         let query = sqlx::query(include_str!("sql/revisions_of_projector.sql"));
         let query = query.bind(self.log).bind(projector.as_str());
         let rows = query.fetch_all(&mut *self.transaction).await.map_err(of_query)?;
@@ -106,6 +103,17 @@ impl Projectors for SqliteStore {
         rows.iter().map(listed).collect()
     }
 
+    async fn revisions_of(
+        &self,
+        log: &Log,
+        projector: Option<&ProjectorName>,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let query = sqlx::query(include_str!("sql/revisions_of_projector.sql")).bind(log.id);
+        let query = query.bind(projector.map_or("", ProjectorName::as_str));
+        let rows = query.fetch_all(&self.readers).await.map_err(of_query)?;
+        rows.iter().map(revision).collect()
+    }
+
     async fn put_projector(
         &self,
         log: &Log,
@@ -127,6 +135,11 @@ impl Projectors for SqliteStore {
         let query = sqlx::query_as(include_str!("sql/hold_revision.sql")).bind(revision);
         let query = query.bind(owner.to_string()).bind(now.saturating_add(micros)).bind(now);
         Ok(query.fetch_optional(&self.writer).await.map_err(of_query)?.map(progress))
+    }
+
+    async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError> {
+        let query = sqlx::query_as(include_str!("sql/revision_progress.sql")).bind(revision);
+        Ok(query.fetch_optional(&self.readers).await.map_err(of_query)?.map(progress))
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {

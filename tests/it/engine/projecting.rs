@@ -4,15 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog::{
     engine::{
-        changes::Changes,
-        hub::Hubs,
-        logs::Logs,
-        publish::Publisher,
-        runner::Halt,
-        runners::Runners,
-        tail::Tails,
-        tasks::Tasks,
-        workers::{Silence, Workers},
+        changes::Changes, hub::Hubs, logs::Logs, publish::Publisher, runner::Halt,
+        runners::Runners, tail::Tails, tasks::Tasks, workers::Workers,
     },
     model::{
         CategoryName, Definition, Form, Limits, Log, Projection, ProjectorName, Revision, Standing,
@@ -42,8 +35,7 @@ fn node(store: &TestStore) -> Node {
     let (storage, tasks) = (store.storage.clone(), Tasks::default());
     let hubs = Hubs::new(storage.clone(), tasks.clone());
     let changes = Changes::new(storage.clone(), tasks.clone());
-    let silence = Silence { cpu: Duration::from_millis(500), clock: Duration::from_secs(20) };
-    let workers = Workers::new(workers::program(), 1, silence);
+    let workers = workers::some();
     let tails = Tails::new(storage.clone(), hubs.clone(), tasks.clone(), Limits::default());
     let logs = Logs::new(storage.clone(), tasks.clone());
     Node {

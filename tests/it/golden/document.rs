@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 15] = [
     "get", "list", "put", "publish", "read", "tail", "save", "delete", "drop", "find", "search",
-    "count",
+    "count", "pause", "resume", "activate",
 ];
 const FORBIDDEN: [&str; 4] = ["oneOf", "anyOf", "allOf", "discriminator"];
 

@@ -23,6 +23,7 @@ mod projection_indexes;
 mod projection_queries;
 mod projection_tailing;
 mod projections;
+mod projectors;
 mod publishing;
 mod tailing;
 mod waiting;

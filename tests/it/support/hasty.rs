@@ -114,7 +114,14 @@ async fn acts_as_a_hasty_server() {
     // The default log must be in the mirror too, under the number that it has in the file.
     let (projections, projectors) = (hasty.file.clone(), hasty.file.clone());
     let storage = Storage { logs, events: Arc::new(hasty), projections, projectors, health };
-    let service = Service::new(storage, Arc::new(SystemClock), Limits::default(), true).await;
+    let service = Service::new(
+        storage,
+        Arc::new(SystemClock),
+        Limits::default(),
+        true,
+        super::workers::some(),
+    )
+    .await;
     let service = service.expect("a service");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -57,7 +57,14 @@ impl Setup {
     #[expect(clippy::disallowed_methods, reason = "the service under test is no task of a service")]
     pub(crate) async fn start(self) -> Server {
         let clock = self.clock.clone();
-        let service = Service::new(self.storage, self.clock, self.limits, self.loopback_only).await;
+        let service = Service::new(
+            self.storage,
+            self.clock,
+            self.limits,
+            self.loopback_only,
+            super::workers::some(),
+        )
+        .await;
         let service = service.expect("the service is put together").with_patience(self.patience);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");

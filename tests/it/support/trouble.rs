@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use everlog::{
     model::{
         CategoryName, Definition, Edit, Event, EventName, Lane, Log, LogName, LogSettings,
-        Progress, ProjectionName, ProjectorName, Publish, Source, StreamKey, StreamName,
+        Progress, ProjectionName, ProjectorName, Publish, Revision, Source, StreamKey, StreamName,
     },
     query::index::Index,
     storage::{
@@ -340,6 +340,15 @@ impl Projectors for Troubled {
         self.inner.projectors.revisions(after).await
     }
 
+    async fn revisions_of(
+        &self,
+        log: &Log,
+        projector: Option<&ProjectorName>,
+    ) -> Result<Vec<Revision>, StorageError> {
+        self.fail(false)?;
+        self.inner.projectors.revisions_of(log, projector).await
+    }
+
     async fn put_projector(
         &self,
         log: &Log,
@@ -358,6 +367,11 @@ impl Projectors for Troubled {
     ) -> Result<Option<Progress>, StorageError> {
         self.fail(true)?;
         self.inner.projectors.hold(revision, owner, time).await
+    }
+
+    async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError> {
+        self.fail(false)?;
+        self.inner.projectors.progress(revision).await
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {

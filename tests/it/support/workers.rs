@@ -16,6 +16,12 @@ pub(crate) fn program() -> Program {
     Program { path, arguments: vec!["projector-worker".to_owned()] }
 }
 
+/// A pool of one, started when it is needed.
+pub(crate) fn some() -> Workers {
+    let silence = Silence { cpu: Duration::from_millis(500), clock: Duration::from_secs(20) };
+    Workers::new(program(), 1, silence)
+}
+
 /// What tests allow: less than the service, so that what does not end is ended sooner.
 pub(crate) fn allowance() -> Allowance {
     Allowance {
@@ -39,9 +45,8 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn open(most: usize) -> Self {
-        let silence = Silence { cpu: Duration::from_millis(500), clock: Duration::from_secs(20) };
-        Self { workers: Workers::new(program(), most, silence), allowance: allowance() }
+    pub(crate) fn open() -> Self {
+        Self { workers: some(), allowance: allowance() }
     }
 
     async fn ask(&self, form: Form, code: &str, work: Work<'_>) -> Result<Reply, WorkerError> {

@@ -16,7 +16,7 @@ const PROFILE: &str = r#"export default {
 
 #[tokio::test]
 async fn a_module_says_what_it_is() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let description = shop.describe(Form::Module, PROFILE).await.expect("it is a definition");
     assert_eq!(description.plain, r#"{"source":{"category":"profiles"}}"#);
     assert_eq!(description.handlers, ["profile-created", "date-of-birth-set"]);
@@ -29,7 +29,7 @@ async fn a_module_says_what_it_is() {
 
 #[tokio::test]
 async fn an_object_with_functions_as_strings_is_the_same() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let json = r#"{
       "source": {"category": "orders"}, "id": "event => event.occurred_at.slice(0, 10)",
       "initial_state": {"orders": 0, "cents": 0},
@@ -51,7 +51,7 @@ fn told(complaints: &[Complaint]) -> String {
 
 #[tokio::test]
 async fn what_is_wrong_is_told_with_its_place() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     for (code, expected) in [
         ("{ handlers: {} }", "there is no default export"),
         ("export default 5;", "there is no default export"),

@@ -12,7 +12,7 @@ const EVENT: (&str, &str) = ("e", r#"{"payload":{"by":2}}"#);
 
 #[tokio::test]
 async fn a_handler_may_give_a_state_change_it_or_delete_it() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     for (handler, state, expected) in [
         ("(state, event) => ({n: state.n + event.payload.by})", None, r#"{"n":4}"#),
         ("(state, {payload}) => { state.n += payload.by; }", Some(r#"{"n":1}"#), r#"{"n":5}"#),
@@ -39,7 +39,7 @@ async fn a_handler_may_give_a_state_change_it_or_delete_it() {
 
 #[tokio::test]
 async fn metadata_is_made_of_the_new_state() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let code = "export default {source: {log: true}, initial_state: () => ({n: 0}), initial_metadata: {seen: []},
       handlers: {e: (s, {payload}) => ({n: s.n + payload.by})},
       update_metadata: (s, m, e) => ({seen: [...m.seen, s.n]})}";
@@ -50,7 +50,7 @@ async fn metadata_is_made_of_the_new_state() {
 
 #[tokio::test]
 async fn integers_stay_exact_and_other_values_are_what_json_says() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let copy = "export default {source: {log: true}, handlers: {e: (s, {payload}) => payload}}";
     for (payload, expected) in [
         ("9007199254740993", "9007199254740993"),
@@ -75,7 +75,7 @@ async fn integers_stay_exact_and_other_values_are_what_json_says() {
 
 #[tokio::test]
 async fn an_error_names_its_event_and_its_line() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let code = "export default {\n  source: {log: true},\n  handlers: {\n    e: (s, {payload}) => {\n      return {n: payload.a.b};\n    },\n  },\n};";
     let good = ("e", r#"{"payload":{"a":{"b":1}}}"#);
     let applied = shop.apply(code, None, &[good, good, EVENT, good]).await.expect("it answers");
@@ -119,7 +119,7 @@ async fn an_error_names_its_event_and_its_line() {
 
 #[tokio::test]
 async fn ids_are_strings() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let code = |id: &str| {
         format!("export default {{source: {{log: true}}, handlers: {{e() {{}}}}, id: {id}}}")
     };

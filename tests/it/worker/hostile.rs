@@ -128,7 +128,7 @@ async fn run(shop: &Shop, body: &str) -> Result<Option<String>, WorkerError> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_ends_and_the_next_is_answered() {
-    let shop = Shop::open(1);
+    let shop = Shop::open();
     let mut wrong = Vec::new();
     for (body, end) in CASES {
         let ended = tokio::time::timeout(Duration::from_secs(25), run(&shop, body)).await;

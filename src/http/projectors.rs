@@ -1,0 +1,313 @@
+//! Projectors: defined, looked at, halted, activated, removed.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    body::DefinitionBody,
+    error::{Fault, Kind, Problem},
+    extract::{InLog, InProjector, MediaType, negotiate},
+    logs::json_answer,
+    openapi::{LogPath, ProjectorPath, ReadFailures, RevisionPath},
+    projections::unsettled,
+    projector_json::{
+        DeletedOutput, FaultOutput, IgnoredOutput, LagOutput, ProjectorInput, ProjectorOutput,
+        ProjectorsOutput, RevisionOutput,
+    },
+    query::Query,
+    state::App,
+};
+use crate::{
+    engine::{
+        define::{Complaint, DefineError, define},
+        runner::{Halt, PAUSED},
+    },
+    model::{Form, Log, Revision, Standing, Timestamp},
+    storage::{StorageError, projectors::Put},
+};
+
+/// Define a projector
+///
+/// An ES module with a default export (`text/javascript`), or the same as JSON with functions as strings. Its events
+/// are applied from the first on, each exactly once, and what becomes of them is the projection of its name. A changed
+/// definition is a new revision, built beside the one that answers, and takes over when it has caught up.
+#[utoipa::path(put, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
+    params(ProjectorPath),
+    request_body(content((ProjectorInput = "application/json"), (String = "text/javascript")),
+                 description = "The definition."),
+    responses(
+        (status = 201, description = "A new projector.", body = ProjectorOutput,
+         headers(("ETag" = String, description = "The number of the revision, quoted."))),
+        (status = 200, description = "A new revision, or the same.", body = ProjectorOutput,
+         headers(("ETag" = String, description = "The number of the revision, quoted."))),
+        ReadFailures))]
+pub(super) async fn put_projector(
+    State(app): State<App>,
+    at: InProjector,
+    mut query: Query,
+    body: DefinitionBody,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let DefinitionBody { form, text } = body;
+    let definition = define(&app.workers, form, text).await.map_err(refused)?;
+    let put = app.storage.projectors.put_projector(&at.log, &at.name, &definition).await;
+    let (number, status) = match put.map_err(unsettled)? {
+        Put::New(revision) if revision.number == 1 => (1, StatusCode::CREATED),
+        Put::Same(revision) | Put::New(revision) => (revision.number, StatusCode::OK),
+        Put::Occupied => {
+            let detail = format!("Projection `{}` has entries that clients saved.", at.name);
+            return Err(Problem::new(Kind::ProjectionOccupied, detail));
+        }
+    };
+    look(&app).await?;
+    let revisions = revisions(&app, &at).await?;
+    let tag = format!("\"{number}\"");
+    let output = output(&app, &at.log, &revisions).await?;
+    Ok((status, [(header::ETAG, tag)], json_answer(&output)).into_response())
+}
+
+/// What is wrong with a definition, each with its place in the code.
+fn refused(error: DefineError) -> Problem {
+    let complaints = match error {
+        DefineError::Refused(complaints) => complaints,
+        DefineError::Failed(error) => return error.into(),
+    };
+    let fault = |Complaint { pointer, message, place }| {
+        let mut fault = Fault::at(&pointer, message);
+        if let Some(place) = place {
+            fault.line = NonZeroU32::new(place.line);
+            fault.column = NonZeroU32::new(place.column);
+            fault.excerpt = Some(place.excerpt.into());
+        }
+        fault
+    };
+    Problem::invalid(complaints.into_iter().map(fault).collect())
+}
+
+fn broken(error: serde_json::Error) -> StorageError {
+    StorageError::Broken(error.into())
+}
+
+/// What was changed shows at once in this process.
+async fn look(app: &App) -> Result<(), Problem> {
+    app.runners.look().await?;
+    app.indexer.kick();
+    Ok(())
+}
+
+/// The revisions of a projector; there is one at least.
+async fn revisions(app: &App, at: &InProjector) -> Result<Vec<Revision>, Problem> {
+    let found = app.storage.projectors.revisions_of(&at.log, Some(&at.name)).await?;
+    if found.is_empty() {
+        let detail = format!("There is no projector `{}`.", at.name);
+        return Err(Problem::new(Kind::ProjectorNotFound, detail));
+    }
+    Ok(found)
+}
+
+async fn output(app: &App, log: &Log, revisions: &[Revision]) -> Result<ProjectorOutput, Problem> {
+    let mut outputs = Vec::with_capacity(revisions.len());
+    for revision in revisions {
+        outputs.push(revision_output(app, log, revision).await?);
+    }
+    let active = revisions.iter().position(|revision| revision.standing == Standing::Active);
+    let active = active.unwrap_or(0);
+    let (Some(revision), Some(output)) = (revisions.get(active), outputs.get(active)) else {
+        return Err(StorageError::broken("a projector without a revision").into());
+    };
+    let (projector, number, status) =
+        (revision.projector.to_string(), revision.number, output.status.clone());
+    Ok(ProjectorOutput { projector, revision: number, status, revisions: outputs })
+}
+
+async fn revision_output(
+    app: &App,
+    log: &Log,
+    revision: &Revision,
+) -> Result<RevisionOutput, Problem> {
+    let Revision { number, standing, halt, progress, definition, .. } = revision;
+    let events = app.runners.behind(log, revision).await?;
+    let seconds = match (events, progress.recorded_at) {
+        (0, _) | (_, None) => 0.0,
+        (_, Some(at)) => seconds(app.clock.now(), at),
+    };
+    let ignored: BTreeMap<String, i64> =
+        serde_json::from_str(&progress.ignored).unwrap_or_default();
+    let fault = halt.as_deref().and_then(|halt| serde_json::from_str::<Halt>(halt).ok());
+    let status = match (halt, standing) {
+        (Some(why), _) if why == PAUSED => "paused",
+        (Some(_), _) => "faulted",
+        (None, Standing::Former) => "idle",
+        (None, _) if events == 0 => "live",
+        (None, _) => "building",
+    };
+    let (media_type, definition) = match definition.form {
+        Form::Module => ("text/javascript", serde_json::to_string(&definition.text)),
+        Form::Parts => ("application/json", Ok(definition.text.clone())),
+    };
+    let definition = definition.and_then(RawValue::from_string);
+    Ok(RevisionOutput {
+        revision: *number,
+        standing: standing.word().to_owned(),
+        status: status.to_owned(),
+        checkpoint: Some(progress.cursor.clone()).filter(|cursor| !cursor.is_empty()),
+        sequence_number: progress.sequence_number,
+        events: progress.events,
+        lag: LagOutput { events, seconds },
+        ignored: ignored.into_iter().map(|(name, events)| IgnoredOutput { name, events }).collect(),
+        fault: fault.map(FaultOutput::from),
+        created_at: revision.created_at.to_string(),
+        media_type: media_type.to_owned(),
+        definition: definition.map_err(broken)?,
+    })
+}
+
+fn seconds(now: Timestamp, then: Timestamp) -> f64 {
+    let millis = (now.micros() - then.micros()).max(0) / 1_000;
+    u32::try_from(millis).map_or(f64::MAX, f64::from) / 1_000.0
+}
+
+/// Get a projector
+///
+/// What its revisions do and how far they are. With `Accept: text/javascript` the source of the one that answers, as it
+/// was sent.
+#[utoipa::path(get, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
+    params(ProjectorPath),
+    responses((status = 200, description = "The projector.", body = ProjectorOutput,
+               headers(("ETag" = String, description = "The number of the revision that answers, quoted."))),
+              ReadFailures))]
+pub(super) async fn get_projector(
+    State(app): State<App>,
+    at: InProjector,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let revisions = revisions(&app, &at).await?;
+    let output = output(&app, &at.log, &revisions).await?;
+    let active = revisions.iter().find(|revision| revision.number == output.revision);
+    let module = active.filter(|active| active.definition.form == Form::Module);
+    let offered: &[MediaType] = match module {
+        Some(_) => &[MediaType::Json, MediaType::Javascript],
+        None => &[MediaType::Json],
+    };
+    let tag = [(header::ETAG, format!("\"{}\"", output.revision))];
+    Ok(match (negotiate(&headers, offered)?, module) {
+        (MediaType::Javascript, Some(module)) => {
+            let media_type = [(header::CONTENT_TYPE, MediaType::Javascript.essence())];
+            (tag, media_type, module.definition.text.clone()).into_response()
+        }
+        _ => (tag, json_answer(&output)).into_response(),
+    })
+}
+
+/// List projectors
+///
+/// By name.
+#[utoipa::path(get, path = "/logs/{log}/projectors", tag = "projectors", params(LogPath),
+    responses((status = 200, description = "The projectors.", body = ProjectorsOutput), ReadFailures))]
+pub(super) async fn list_projectors(
+    State(app): State<App>,
+    at: InLog,
+    mut query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    negotiate(&headers, &[MediaType::Json])?;
+    query.finish()?;
+    let mut found = app.storage.projectors.revisions_of(&at.log, None).await?;
+    found.sort_by(|a, b| (&a.projector, a.number).cmp(&(&b.projector, b.number)));
+    let mut projectors = Vec::new();
+    for revisions in found.chunk_by(|a, b| a.projector == b.projector) {
+        projectors.push(output(&app, &at.log, revisions).await?);
+    }
+    Ok(json_answer(&ProjectorsOutput { projectors }))
+}
+
+/// Delete a projector
+///
+/// With all of its revisions, and what it fed.
+#[utoipa::path(delete, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
+    params(ProjectorPath),
+    responses((status = 200, description = "Deleted.", body = DeletedOutput), ReadFailures))]
+pub(super) async fn delete_projector(
+    State(app): State<App>,
+    at: InProjector,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    revisions(&app, &at).await?;
+    app.storage.projectors.delete_projector(&at.log, &at.name).await.map_err(unsettled)?;
+    look(&app).await?;
+    Ok(json_answer(&DeletedOutput { projector: at.name.to_string() }))
+}
+
+/// Pause a projector
+///
+/// What it fed stays as it is. A faulted one stays faulted.
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/pause", tag = "projectors",
+    params(ProjectorPath),
+    responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
+pub(super) async fn pause_projector(
+    State(app): State<App>,
+    at: InProjector,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    for revision in revisions(&app, &at).await?.iter().filter(|of| of.halt.is_none()) {
+        app.storage.projectors.halt(revision.id, Some(PAUSED)).await.map_err(unsettled)?;
+    }
+    told(&app, &at).await
+}
+
+/// Resume a projector
+///
+/// One that is paused goes on; one that is faulted tries the event again.
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/resume", tag = "projectors",
+    params(ProjectorPath),
+    responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
+pub(super) async fn resume_projector(
+    State(app): State<App>,
+    at: InProjector,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    for revision in revisions(&app, &at).await?.iter().filter(|of| of.halt.is_some()) {
+        app.storage.projectors.halt(revision.id, None).await.map_err(unsettled)?;
+    }
+    told(&app, &at).await
+}
+
+/// Activate a revision
+///
+/// It answers from now on, whether or not it has caught up: a former one to roll back, or one that is built.
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/revisions/{revision}/activate",
+    tag = "projectors", params(RevisionPath),
+    responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
+pub(super) async fn activate_revision(
+    State(app): State<App>,
+    at: InProjector,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let number: i64 = at.revision.parse().map_err(|_| {
+        Problem::invalid(vec![Fault::parameter("revision", "expected the number of a revision")])
+    })?;
+    let activated = app.storage.projectors.activate(&at.log, &at.name, number).await;
+    if !activated.map_err(unsettled)? {
+        let detail = format!("Projector `{}` has no revision {number}.", at.name);
+        return Err(Problem::new(Kind::ProjectorNotFound, detail));
+    }
+    told(&app, &at).await
+}
+
+async fn told(app: &App, at: &InProjector) -> Result<Response, Problem> {
+    look(app).await?;
+    let revisions = revisions(app, at).await?;
+    Ok(json_answer(&output(app, &at.log, &revisions).await?))
+}
