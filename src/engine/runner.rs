@@ -230,6 +230,7 @@ impl Runner {
                     });
                     let placed: Vec<Placed> = placed.collect();
                     self.take(&placed).await?;
+                    tail.pass_others();
                     if let Some(cursor) = tail.cursor() {
                         self.pass(&cursor);
                     }

@@ -123,6 +123,7 @@ impl Tails {
             subscription,
             high_water: None,
             stride: CLIENT,
+            ends: Vec::new(),
         };
         let permit = self.reading.acquire().await;
         let mut view = self.storage.events.view(log).await?;
@@ -201,6 +202,8 @@ pub struct Tail {
     /// The end of the source when it began.
     pub high_water: Option<Cursor>,
     stride: Stride,
+    /// Where its lanes ended when all of the source that there was had been given.
+    ends: Vec<Place>,
 }
 
 impl Tail {
@@ -234,8 +237,11 @@ impl Tail {
     /// From here on the hub tells what comes.
     async fn go_live(&mut self, view: &mut dyn View) -> Result<(), StorageError> {
         let mut seen = Vec::with_capacity(self.lanes.len());
+        self.ends.clear();
         for lane in &self.lanes {
             let end = End::from(view.tip(&Source::Log, *lane).await?);
+            let check = (end.n > 0).then(|| id_check(end.id));
+            self.ends.push(Place { n: end.n, check });
             let mut ring = self.subscription.hub.ring(*lane);
             ring.begin(end);
             seen.push((end.n, ring.turn));
@@ -257,6 +263,15 @@ impl Tail {
             return None;
         }
         Some(scan::cursor_of(self.log.lanes, &self.source, self.places.clone()))
+    }
+
+    /// Moves its place to the ends of its lanes, once it has been given all of its source that there was: what comes
+    /// before them is of others. Of a stream the place is a position, which only its own events move.
+    pub fn pass_others(&mut self) {
+        let empty = matches!(self.ends.as_slice(), [] | [Place { n: 0, .. }]);
+        if !empty && !matches!(self.source, Source::Stream(_)) {
+            self.places = std::mem::take(&mut self.ends);
+        }
     }
 
     /// How many events of its lanes are not examined yet, as far as is known.

@@ -8,7 +8,10 @@ use super::{
     error::{of_commit, of_query},
 };
 use crate::{
-    model::{Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Source, Timestamp},
+    model::{
+        Direction, Edit, EntryId, Json, Log, Projection, ProjectionName, Source, Timestamp,
+        event_text::Quoted,
+    },
     query::index::Index,
     storage::{
         Listing, StorageError,
@@ -75,6 +78,38 @@ fn texts(texts: &[String]) -> String {
     Json::Array(texts.iter().cloned().map(Json::String).collect()).to_string()
 }
 
+/// Documents that one statement writes.
+const KEPT_AT_ONCE: usize = 500;
+
+/// Documents as a JSON list.
+fn written(documents: &[Kept]) -> String {
+    let mut out = String::from("[");
+    for (index, Kept { projection, change, deleted }) in documents.iter().enumerate() {
+        let (category, stream) = columns(&projection.source);
+        let Projection { version, created_at, updated_at, .. } = projection;
+        let texts = [
+            projection.id.as_str(),
+            category,
+            stream,
+            &projection.state.to_string(),
+            &projection.metadata.to_string(),
+        ];
+        out.push_str(if index == 0 { "[" } else { ",[" });
+        for text in texts {
+            out.push_str(&format!("{},", Quoted(text)));
+        }
+        out.push_str(&format!(
+            "{version},{},{},{},{change},{}]",
+            projection.sequence_number.unwrap_or(0),
+            created_at.micros(),
+            updated_at.micros(),
+            i64::from(*deleted)
+        ));
+    }
+    out.push(']');
+    out
+}
+
 /// Rows of indexes as a JSON list.
 fn listed(rows: &[IndexRow]) -> String {
     let row = |IndexRow { index, row, id }: &IndexRow| {
@@ -95,13 +130,9 @@ impl ProjectionView for Documents {
         name: &ProjectionName,
         ids: &[EntryId],
     ) -> Result<Vec<Kept>, StorageError> {
-        let mut found = Vec::new();
-        for id in ids {
-            let query = sqlx::query(include_str!("sql/projection_with_id.sql"));
-            let query = query.bind(self.log).bind(name.as_str()).bind(id.as_str());
-            found.extend(self.all(query).await?);
-        }
-        Ok(found)
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let query = sqlx::query(include_str!("sql/projections_with_ids.sql"));
+        self.all(query.bind(self.log).bind(name.as_str()).bind(texts(&ids))).await
     }
 
     async fn stretch(&mut self, stretch: &Stretch) -> Result<Part, StorageError> {
@@ -242,25 +273,12 @@ impl ProjectionSection for Documents {
     }
 
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError> {
-        for Kept { projection, change, deleted } in documents {
-            let (category, stream) = columns(&projection.source);
-            sqlx::query(include_str!("sql/keep_projection.sql"))
-                .bind(self.log)
-                .bind(projection.name.as_str())
-                .bind(projection.id.as_str())
-                .bind(category)
-                .bind(stream)
-                .bind(projection.state.to_string())
-                .bind(projection.metadata.to_string())
-                .bind(projection.version)
-                .bind(projection.sequence_number.unwrap_or(0))
-                .bind(projection.created_at.micros())
-                .bind(projection.updated_at.micros())
-                .bind(change)
-                .bind(deleted)
-                .execute(&mut *self.transaction)
-                .await
-                .map_err(of_query)?;
+        let Some(first) = documents.first() else { return Ok(()) };
+        let name = first.projection.name.as_str();
+        // A statement for each would cost a journey to the database's thread.
+        for documents in documents.chunks(KEPT_AT_ONCE) {
+            let query = sqlx::query(include_str!("sql/keep_projections.sql")).bind(self.log);
+            self.run(query.bind(name).bind(written(documents))).await?;
         }
         Ok(())
     }

@@ -362,8 +362,10 @@ async fn a_paused_projector_goes_on_where_it_stopped() {
 async fn projectors_go_on_after_a_restart() {
     let (setup, folder) = Setup::lasting().await;
     let server = setup.start().await;
+    publish(&server, "profiles/joe", "profile-created", json!({"name": "Joe"})).await;
+    let first = publish(&server, "others/x", "y", json!(null)).await;
     define(&server, "profiles", PROFILES).await.expect(201);
-    let first = publish(&server, "profiles/joe", "profile-created", json!({"name": "Joe"})).await;
+    // It passes what its source does not hold, also what was there before it.
     entry(&server, "profiles", "joe", first).await.expect(200);
     server.stop().await.expect("it stops");
     let (store, clock) = crate::support::sqlite::open_in(folder.path()).await;

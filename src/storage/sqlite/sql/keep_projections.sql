@@ -1,7 +1,9 @@
--- A document, new or not.
--- ?1 log, ?2 name, ?3 id, ?4 category, ?5 stream, ?6 state, ?7 metadata, ?8 version, ?9 sequence number, ?10 created, ?11 updated, ?12 change, ?13 deleted
+-- Documents of a name, new ones and others.
+-- ?1 log, ?2 name, ?3 documents: a JSON list of lists of id, category, stream, state, metadata, version, sequence number, created, updated, change, deleted
 INSERT INTO projection (log_id, name, id, category, stream, state, metadata, version, sequence_number, created_at, updated_at, change, deleted)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+FROM json_each(?3)
+WHERE true
 ON CONFLICT (log_id, name, id) DO UPDATE SET
     category = excluded.category,
     stream = excluded.stream,
