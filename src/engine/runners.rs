@@ -32,7 +32,7 @@ use crate::{
 /// How often it is looked which revisions there are.
 const LOOK: Duration = Duration::from_millis(250);
 /// How soon one that failed is run again.
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs projectors.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod sqlite;
+pub(crate) mod torn;
 pub(crate) mod trouble;
 pub(crate) mod walk;
 pub(crate) mod workers;
