@@ -66,6 +66,9 @@ impl SqliteStore {
         let options = options(&path);
         let writer = pool(options.clone(), 1).await?;
         MIGRATIONS.run(&writer).await.map_err(|error| StorageError::Broken(error.into()))?;
+        // Whoever held something before is gone: the lock says so.
+        let free = sqlx::query(include_str!("sql/free_revisions.sql"));
+        free.execute(&writer).await.map_err(of_query)?;
         let readers = pool(options.read_only(true), READERS).await?;
         Ok(Self { path, clock, writer, readers, _lock: Some(lock) })
     }

@@ -7,7 +7,7 @@ use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
 use super::{
-    saves,
+    counts, saves,
     storm::{Verdict, storm},
 };
 use crate::support::{environment, hasty, postgres::Database, process::Process};
@@ -61,6 +61,29 @@ async fn postgres_keeps_documents_and_their_indexes() {
     let database = Database::migrated().await;
     let server = || Process::serve(&database.url(), folder.path());
     assert_saved("Postgres", &saves::storm(kills(), || vec![server(), server()]).await);
+}
+
+#[expect(clippy::print_stdout, reason = "the longer run is read by people")]
+fn assert_counted(store: &str, verdict: &counts::Verdict) {
+    println!("{store}: {verdict:?}");
+    assert!(verdict.events > 0 && verdict.workers > 0, "{verdict:?}");
+    assert_eq!(verdict.miscounted, Vec::<String>::new(), "{store}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_counts_each_event_once() {
+    let folder = TempDir::new().expect("a folder");
+    let start = || Process::serve("sqlite:counts.db", folder.path());
+    assert_counted("SQLite", &counts::storm(kills(), start).await);
+}
+
+/// A server that is killed holds its projectors for five seconds yet: so there are fewer of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_counts_each_event_once() {
+    let folder = TempDir::new().expect("a folder");
+    let database = Database::migrated().await;
+    let start = || Process::serve(&database.url(), folder.path());
+    assert_counted("Postgres", &counts::storm(kills().div_ceil(4), start).await);
 }
 
 /// The control: a server that acknowledges before it commits is caught.

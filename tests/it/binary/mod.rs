@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod commands;
+mod counts;
 mod exports;
 mod failover;
 mod files;

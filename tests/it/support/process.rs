@@ -68,6 +68,13 @@ impl Process {
         number.expect("the kernel tells its memory")
     }
 
+    /// SIGKILL for a worker of the server, if it has one now.
+    pub(crate) fn kill_worker(&self) -> bool {
+        let parent = self.child.id().to_string();
+        let killed = Command::new("pkill").args(["-KILL", "-P", &parent]).status();
+        killed.expect("pkill is there").success()
+    }
+
     /// A signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let (name, pid) = (format!("-{name}"), self.child.id().to_string());

@@ -1,0 +1,175 @@
+//! A projector that counts, through kills of servers and of workers: in the end it has counted each event once.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::timeout};
+
+use crate::support::{client::client, process::Process};
+
+const WRITERS: u32 = 3;
+const STREAMS: u32 = 5;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was found in the end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) events: usize,
+    /// Kills of servers, and of workers.
+    pub(crate) servers: u32,
+    pub(crate) workers: u32,
+    pub(crate) miscounted: Vec<String>,
+}
+
+fn log(base: &str, rest: &str) -> String {
+    format!("{base}/v1/logs/default{rest}")
+}
+
+/// The definition; each number is another revision.
+fn definition(number: u32) -> String {
+    format!(
+        "export default {{ // {number}
+          source: {{ category: 'counted' }}, initial_state: {{ n: 0, sum: 0 }}, limits: {{ batch_events: 7 }},
+          handlers: {{ '*': (s, {{ payload }}) => ({{ n: s.n + 1, sum: s.sum + payload }}) }} }};"
+    )
+}
+
+async fn define(client: &Client, base: &str, number: u32) {
+    let put = client.put(log(base, "/projectors/counts"));
+    let put = put.header("content-type", "text/javascript").body(definition(number)).send().await;
+    let status = put.expect("the server is there").status();
+    assert!(status.is_success(), "{status}");
+}
+
+/// Publishes until the server is gone. What was not answered may be there, or not: the export tells.
+async fn write(writer: u32, base: String, acks: Arc<watch::Sender<u32>>) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let client = client();
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/categories/counted/streams/s{}/events", (number + writer) % STREAMS);
+        let events: Vec<Value> =
+            (0..=number % 3).map(|i| json!({"name": "e", "payload": number % 10 + i})).collect();
+        let request = client.post(log(&base, &path)).json(&json!({ "events": events }));
+        match request.send().await {
+            Ok(response) if response.status().is_success() => acks.send_modify(|acks| *acks += 1),
+            Ok(response) => assert!(response.status().is_server_error(), "{response:?}"),
+            Err(_) => return,
+        }
+    }
+}
+
+/// How many events the newest revision has applied; nothing if the server does not tell.
+async fn applied(client: &Client, base: &str) -> Option<i64> {
+    let response = client.get(log(base, "/projectors/counts")).send().await.ok()?;
+    let found = response.json::<Value>().await.ok()?;
+    let events = found["revisions"].as_array()?.iter().filter_map(|one| one["events"].as_i64());
+    Some(events.sum())
+}
+
+/// Runs so many rounds of: start, publish, kill. Then holds what was counted against what was published.
+#[expect(clippy::disallowed_methods, reason = "the writers are clients, outside any service")]
+pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
+    let (client, mut verdict) = (client(), Verdict::default());
+    for round in 0..rounds {
+        let mut server = start();
+        let base = server.url.clone();
+        // A new revision is built beside the other, through kills.
+        if round % 7 == 0 {
+            define(&client, &base, round).await;
+        }
+        let before = applied(&client, &base).await.expect("it is told");
+        let (count, mut acks) = watch::channel(0_u32);
+        let count = Arc::new(count);
+        let writers = (0..WRITERS).map(|n| tokio::spawn(write(n, base.clone(), count.clone())));
+        let writers: Vec<_> = writers.collect();
+        drop(count);
+        let enough = 1 + (round * 37) % 23;
+        acks.wait_for(|acks| *acks >= enough).await.expect("the writers go on");
+        // Killed while something is under way.
+        let goes_on = async {
+            while applied(&client, &base).await.is_none_or(|applied| applied <= before) {}
+        };
+        timeout(PATIENCE, goes_on).await.expect("it counts");
+        if server.kill_worker() {
+            verdict.workers += 1;
+            acks.wait_for(|acks| *acks >= enough + 3).await.expect("the writers go on");
+        }
+        server.kill();
+        verdict.servers += 1;
+        for writer in writers {
+            writer.await.expect("a writer ends with its server");
+        }
+    }
+    let server = start();
+    let export = client.get(log(&server.url, "/export")).send().await.expect("it exports");
+    let export = export.text().await.expect("it is whole");
+    let events: Vec<Value> =
+        export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let last = rounds.saturating_sub(1) / 7 * 7;
+    let counted = async {
+        loop {
+            let found = client.get(log(&server.url, "/projectors/counts")).send().await;
+            let found: Value = found.expect("it is there").json().await.expect("JSON");
+            assert!(found["status"] != "faulted", "{found}");
+            let active = found["revisions"].as_array().expect("they are told");
+            let active = active.iter().find(|one| one["standing"] == "active").expect("one is");
+            let newest = active["definition"].as_str().is_some_and(|text| text == definition(last));
+            if newest && active["events"].as_u64() == u64::try_from(events.len()).ok() {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, counted).await.expect("it comes to an end");
+    let page = client.post(log(&server.url, "/projections/counts/search"));
+    let page = page.json(&json!({"page": {"limit": 100}})).send().await.expect("it is found");
+    let page: Value = page.json().await.expect("JSON");
+    verdict.events = events.len();
+    verdict.miscounted = miscounted(&events, page["entries"].as_array().expect("entries"));
+    verdict
+}
+
+/// The entries that are not what their events make of them.
+fn miscounted(events: &[Value], entries: &[Value]) -> Vec<String> {
+    let mut model: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for event in events {
+        let (n, sum) = model.entry(event["stream"].as_str().expect("a stream")).or_default();
+        (*n, *sum) = (*n + 1, *sum + event["payload"].as_i64().expect("a number"));
+    }
+    let due = model.iter().map(|(id, (n, sum))| format!("{id} n {n} sum {sum} v{n}"));
+    let told = |entry: &Value| {
+        let state = &entry["state"];
+        let id = entry["id"].as_str().expect("an id");
+        format!("{id} n {} sum {} v{}", state["n"], state["sum"], entry["version"])
+    };
+    let (due, found): (Vec<String>, Vec<String>) =
+        (due.collect(), entries.iter().map(told).collect());
+    let all = due.iter().chain(&found);
+    all.filter(|one| !due.contains(one) || !found.contains(one)).cloned().collect()
+}
+
+/// The control: what the judge is for, it sees.
+#[test]
+fn each_miscount_is_seen() {
+    let event = |by: i64| json!({"stream": "a", "payload": by});
+    let entry = |n: i64, sum: i64, version: i64| json!({"id": "a", "version": version, "state": {"n": n, "sum": sum}});
+    let events = [event(1), event(2)];
+    assert_eq!(miscounted(&events, &[entry(2, 3, 2)]), Vec::<String>::new());
+    for wrong in [
+        vec![],
+        vec![entry(3, 5, 3)],
+        vec![entry(2, 2, 2)],
+        vec![entry(2, 3, 3)],
+        vec![entry(1, 1, 1)],
+    ] {
+        assert_ne!(miscounted(&events, &wrong), Vec::<String>::new(), "{wrong:?}");
+    }
+}
