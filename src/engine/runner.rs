@@ -22,7 +22,7 @@ use super::{
     workers::{WorkerError, Workers},
 };
 use crate::{
-    model::{Cursor, EntryId, Event, Filter, Form, Log, Place, Progress, Revision, Source},
+    model::{Cursor, EntryId, Event, Filter, Form, Log, Place, Progress, Revision},
     projector::{
         Batch, Document, Documents, Rules,
         definition::{Concern, MissingHandler},
@@ -120,13 +120,21 @@ impl Halt {
                 position: event.position,
                 sequence_number: event.sequence_number,
             },
-            message: fault.message,
-            stack: fault.stack,
+            message: cut(fault.message),
+            stack: cut(fault.stack),
             line: place.as_ref().map(|place| place.line),
             column: place.as_ref().map(|place| place.column),
             excerpt: place.map(|place| place.excerpt),
         }
     }
+}
+
+/// Bytes of a message, and of a stack, that are kept.
+const TOLD_BYTES: usize = 2 << 10;
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TOLD_BYTES));
+    text
 }
 
 fn said(message: impl Into<String>) -> frames::Fault {
@@ -160,7 +168,6 @@ pub(super) struct Runner {
     dirty: HashSet<EntryId>,
     dirty_bytes: usize,
     ignored: BTreeMap<String, i64>,
-    held_since: Instant,
     committed_at: Instant,
     /// Events that are asked for one by one, because one among them fails.
     careful: usize,
@@ -190,7 +197,6 @@ impl Runner {
             dirty: HashSet::new(),
             dirty_bytes: 0,
             ignored,
-            held_since: Instant::now(),
             committed_at: Instant::now(),
             careful: 0,
         }
@@ -202,13 +208,25 @@ impl Runner {
         stop: &CancellationToken,
         live: impl Fn() + Send + Sync,
     ) -> End {
-        let done = tokio::select! {
-            done = self.follow(&live) => done,
-            () = stop.cancelled() => Err(End::Stopped),
+        let projectors = self.means.storage.projectors.clone();
+        let (revision, owner) = (self.revision.id, self.owner);
+        // Beside the work, which may take longer than a hold lasts.
+        let held = async {
+            let mut since = Instant::now();
+            loop {
+                tokio::time::sleep(RENEWED).await;
+                match projectors.hold(revision, owner, HELD).await {
+                    Ok(Some(_)) => since = Instant::now(),
+                    Ok(None) => return End::Lost,
+                    Err(error) if since.elapsed() > HELD => return End::from(error),
+                    Err(error) => tracing::debug!(%error, "a projector may be lost soon"),
+                }
+            }
         };
-        match done {
-            Ok(()) => End::Stopped,
-            Err(end) => end,
+        tokio::select! {
+            end = self.follow(&live) => end.err().unwrap_or(End::Stopped),
+            end = held => end,
+            () = stop.cancelled() => End::Stopped,
         }
     }
 
@@ -221,7 +239,6 @@ impl Runner {
         let tail = self.means.tails.follow(&self.log, source, from, filter).await?;
         let mut tail = tail.wide();
         loop {
-            self.renew().await?;
             match tail.step().await? {
                 Step::Events(events) => {
                     let placed = events.into_iter().map(|(event, cursor)| {
@@ -232,7 +249,14 @@ impl Runner {
                     self.take(&placed).await?;
                     tail.pass_others();
                     if let Some(cursor) = tail.cursor() {
-                        self.pass(&cursor);
+                        self.now.cursor = cursor.to_string();
+                    }
+                    if let Some(number) = tail.examined() {
+                        self.now.sequence_number = self.now.sequence_number.max(number);
+                    }
+                    // Those who wait for an event wait for it also if it was passed over.
+                    if self.now != self.stored && self.committed_at.elapsed() >= PASSED_TIME {
+                        self.commit(None).await?;
                     }
                 }
                 Step::Idle => {
@@ -241,7 +265,7 @@ impl Runner {
                     }
                     live();
                     let passed = self.now != self.stored;
-                    let wait = if passed { PASSED_TIME } else { RENEWED };
+                    let wait = if passed { PASSED_TIME } else { HELD };
                     if tokio::time::timeout(wait, tail.woken()).await.is_err() && passed {
                         self.commit(None).await?;
                     }
@@ -255,17 +279,6 @@ impl Runner {
         let (lanes, source) = (self.log.lanes, &self.rules.source);
         let place = Place { n: scan::n_of(lanes, source, event), check: Some(event.check()) };
         scan::cursor_of(lanes, source, vec![place])
-    }
-
-    /// Keeps its hold, which ends by itself if it does not.
-    async fn renew(&mut self) -> Result<(), End> {
-        if self.held_since.elapsed() < RENEWED {
-            return Ok(());
-        }
-        let since = Instant::now();
-        let held = self.means.storage.projectors.hold(self.revision.id, self.owner, HELD).await?;
-        self.held_since = since;
-        if held.is_some() { Ok(()) } else { Err(End::Lost) }
     }
 
     /// Applies events, in batches.
@@ -298,7 +311,6 @@ impl Runner {
             if full && !self.dirty.is_empty() {
                 self.commit(None).await?;
             }
-            self.renew().await?;
         }
         Ok(())
     }
@@ -321,17 +333,6 @@ impl Runner {
             self.now.sequence_number = shared.event.sequence_number;
             self.now.recorded_at = Some(shared.event.recorded_at);
             self.now.cursor = cursor.to_string();
-        }
-    }
-
-    /// Moves on past events that are not of the source.
-    fn pass(&mut self, cursor: &Cursor) {
-        self.now.cursor = cursor.to_string();
-        // Of one lane the cursor is the number of an event, but for a stream, whose it is a position.
-        if let (Cursor::Number(place), false) =
-            (cursor, matches!(self.rules.source, Source::Stream(_)))
-        {
-            self.now.sequence_number = self.now.sequence_number.max(place.n);
         }
     }
 
@@ -415,7 +416,7 @@ impl Runner {
         }
         let events = usize::try_from(events).unwrap_or(usize::MAX).min(batch.len());
         let name = self.revision.documents();
-        match batch.done(0..events, &name, &self.rules, entries, &self.documents) {
+        match batch.done(0..batch.len(), events, &name, &self.rules, entries, &self.documents) {
             Ok(done) => {
                 done.into_iter().for_each(|document| self.keep(document));
                 Ok(Attempt::Done(events))

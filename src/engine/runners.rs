@@ -4,7 +4,7 @@
 //! it; the store refuses what anybody else would commit.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,15 +24,16 @@ use super::{
     workers::Workers,
 };
 use crate::{
-    model::{Cursor, Log, LogName, ProjectionName, Revision, Source, Standing},
+    model::{Cursor, Log, LogName, Progress, ProjectionName, Revision, Source, Standing},
     projector::definition::Activate,
     storage::{Storage, StorageError, projectors::Listed},
 };
 
 /// How often it is looked which revisions there are.
 const LOOK: Duration = Duration::from_millis(250);
-/// How soon one that failed is run again.
+/// How soon one that failed is run again; each time twice as late, so often.
 const AGAIN: Duration = Duration::from_millis(250);
+const AGAIN_DOUBLED: u32 = 5;
 
 /// Runs projectors.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ struct Everyone {
     tasks: Tasks,
     owner: Uuid,
     kick: Notify,
+    looking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -54,6 +56,10 @@ struct State {
     known: BTreeMap<i64, (LogName, Revision)>,
     /// Those that are run here.
     running: HashMap<i64, Running>,
+    /// Those that failed here, why, and how often in a row.
+    failing: HashMap<i64, (String, u32)>,
+    /// Those that are dropped, and removed here.
+    swept: HashSet<i64>,
     /// What projectors feed: by log and name.
     fed: HashMap<(LogName, String), Fed>,
 }
@@ -91,6 +97,7 @@ impl Runners {
             tasks: tasks.clone(),
             owner: ids::mint(),
             kick: Notify::new(),
+            looking: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         }));
         tasks.background(runners.clone().look_after());
@@ -140,9 +147,19 @@ impl Runners {
 
     /// Looks which revisions there are, runs those that are free and ends those that are not to run.
     pub async fn look(&self) -> Result<(), StorageError> {
+        // One look after the other: what an earlier one saw must not replace what a later one knows.
+        let _turn = self.0.looking.lock().await;
+        let projectors = &self.0.means.storage.projectors;
         let after = self.state().known.last_key_value().map_or(0, |(id, _)| *id);
-        let listed = self.0.means.storage.projectors.revisions(after).await?;
-        let mut free = Vec::new();
+        let mut listed = projectors.revisions(after).await?;
+        let is_known = |listed: &Listed| {
+            listed.revision.id > after || self.state().known.contains_key(&listed.revision.id)
+        };
+        if !listed.iter().all(is_known) {
+            // Ids may come to be seen in another order than they were given.
+            listed = projectors.revisions(0).await?;
+        }
+        let (mut free, mut dropped) = (Vec::new(), Vec::new());
         {
             let mut state = self.state();
             let mut known = BTreeMap::new();
@@ -150,7 +167,12 @@ impl Runners {
                 if let Some((_, before)) = state.known.remove(&revision.id) {
                     revision.definition = before.definition;
                 }
-                let runs = revision.halt.is_none() && revision.standing != Standing::Former;
+                let standing = revision.standing;
+                let runs = revision.halt.is_none()
+                    && matches!(standing, Standing::Active | Standing::Building);
+                if standing == Standing::Dropped && state.swept.insert(revision.id) {
+                    dropped.push((log.clone(), revision.clone()));
+                }
                 match state.running.get(&revision.id) {
                     Some(running) if !runs => running.stop.cancel(),
                     None if runs && !held => free.push((log.clone(), revision.clone())),
@@ -158,6 +180,7 @@ impl Runners {
                 }
                 known.insert(revision.id, (log, revision));
             }
+            state.swept.retain(|id| known.contains_key(id));
             for (id, running) in &state.running {
                 if !known.contains_key(id) {
                     running.stop.cancel();
@@ -178,7 +201,24 @@ impl Runners {
         for (log, revision) in free {
             self.begin(log, revision);
         }
+        for (log, revision) in dropped {
+            self.0.tasks.background(self.clone().sweep(log, revision));
+        }
         Ok(())
+    }
+
+    /// Removes what a dropped revision has, some at a time.
+    async fn sweep(self, log: LogName, revision: Revision) {
+        let swept = async {
+            let Some(log) = self.0.logs.find(&log).await? else { return Ok(()) };
+            while !self.0.means.storage.projectors.sweep(&log, &revision).await? {}
+            Ok::<_, StorageError>(())
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "a dropped revision of a projector is not removed for now");
+            tokio::time::sleep(AGAIN).await;
+            self.state().swept.remove(&revision.id);
+        }
     }
 
     fn begin(&self, log: LogName, revision: Revision) {
@@ -195,13 +235,27 @@ impl Runners {
             match end {
                 End::Failed(why) => {
                     tracing::warn!(%why, "a projector does not go on for now");
-                    tokio::time::sleep(AGAIN).await;
+                    let pause = runners.failed(id, why);
+                    tokio::time::sleep(pause).await;
                 }
-                end => tracing::debug!(?end, "a projector is not run here any more"),
+                end => {
+                    tracing::debug!(?end, "a projector is not run here any more");
+                    runners.state().failing.remove(&id);
+                }
             }
             runners.state().running.remove(&id);
             runners.kick();
         });
+    }
+
+    /// Notes why one failed; how long it rests.
+    fn failed(&self, revision: i64, why: String) -> Duration {
+        let mut state = self.state();
+        let failing = state.failing.entry(revision).or_default();
+        failing.0 = why;
+        let pause = AGAIN * 2_u32.pow(failing.1.min(AGAIN_DOUBLED));
+        failing.1 += 1;
+        pause
     }
 
     async fn run(&self, log: LogName, revision: Revision, stop: &CancellationToken) -> End {
@@ -225,9 +279,11 @@ impl Runners {
         let (name, number) = (revision.projector.clone(), revision.number);
         let caught_up = Notify::new();
         let live = || {
-            if let Some(running) = self.state().running.get_mut(&id)
+            let mut state = self.state();
+            if let Some(running) = state.running.get_mut(&id)
                 && !std::mem::replace(&mut running.live, true)
             {
+                state.failing.remove(&id);
                 caught_up.notify_one();
             }
         };
@@ -256,6 +312,12 @@ impl Runners {
             end = runner.run(stop, live) => end,
             () = activate => End::Stopped,
         }
+    }
+
+    /// What keeps a revision from going on here for now.
+    #[must_use]
+    pub fn failing(&self, revision: i64) -> Option<String> {
+        self.state().failing.get(&revision).map(|(why, _)| why.clone())
     }
 
     /// Whether a revision has caught up, if it is run here.
@@ -301,7 +363,7 @@ impl Runners {
     pub async fn reached(
         &self,
         log: &Arc<Log>,
-        fed: &Fed,
+        fed: &mut Fed,
         number: i64,
         wait: Duration,
     ) -> Result<i64, StorageError> {
@@ -309,9 +371,15 @@ impl Runners {
         let deadline = Instant::now() + wait;
         let mut following = means.changes.follow(log, &fed.documents);
         loop {
+            if let Some(now) = self.fed(&log.name, fed.documents.known())
+                && now != *fed
+            {
+                *fed = now;
+                following = means.changes.follow(log, &fed.documents);
+            }
             following.clear();
             let progress = means.storage.projectors.progress(fed.revision).await?;
-            let reached = progress.map_or(0, |progress| progress.sequence_number);
+            let reached = progress.map_or(0, |progress| passed(log, &progress, number));
             if reached >= number || Instant::now() >= deadline || self.0.tasks.stopping() {
                 return Ok(reached);
             }
@@ -322,5 +390,27 @@ impl Runners {
                 () = self.0.tasks.stopped() => {}
             }
         }
+    }
+}
+
+/// That event, if a revision has passed it; else the last one that it has. Of several lanes each has its own place; a
+/// source of one lane has no event of another.
+fn passed(log: &Log, progress: &Progress, number: i64) -> i64 {
+    let (lane, n) = log.lanes.split(number);
+    let passed = match progress.cursor.parse() {
+        Ok(Cursor::Vector(places)) => {
+            let place = usize::try_from(lane).ok().and_then(|lane| places.get(lane));
+            place.is_some_and(|place| place.n >= n)
+        }
+        Ok(Cursor::Number(_)) if log.lanes.count > 1 => {
+            let (own, reached) = log.lanes.split(progress.sequence_number);
+            own != lane || reached >= n
+        }
+        _ => progress.sequence_number >= number,
+    };
+    if passed {
+        number.max(progress.sequence_number)
+    } else {
+        progress.sequence_number.min(number - 1)
     }
 }

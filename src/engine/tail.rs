@@ -265,6 +265,15 @@ impl Tail {
         Some(scan::cursor_of(self.log.lanes, &self.source, self.places.clone()))
     }
 
+    /// The last event of its only lane that was examined, once it has been given all there was.
+    #[must_use]
+    pub fn examined(&self) -> Option<i64> {
+        match (self.lanes.as_slice(), self.seen.as_slice()) {
+            ([lane], [(seen, _)]) if *seen > 0 => Some(self.log.lanes.number(*lane, *seen)),
+            _ => None,
+        }
+    }
+
     /// Moves its place to the ends of its lanes, once it has been given all of its source that there was: what comes
     /// before them is of others. Of a stream the place is a position, which only its own events move.
     pub fn pass_others(&mut self) {

@@ -92,17 +92,18 @@ impl Workers {
     /// Asks a worker. One that ends is asked once more: it may have been killed by somebody else.
     pub async fn ask(&self, request: &Request<'_>) -> Result<Reply, WorkerError> {
         let frame = framed(request).map_err(WorkerError::Unavailable)?;
-        match self.attempt(&frame).await {
-            Err(WorkerError::Ended(_)) => self.attempt(&frame).await,
+        match self.attempt(&frame, false).await {
+            Err(WorkerError::Ended(_)) => self.attempt(&frame, true).await,
             answered => answered,
         }
     }
 
-    async fn attempt(&self, frame: &[u8]) -> Result<Reply, WorkerError> {
+    /// Asks one that is idle, or a new one.
+    async fn attempt(&self, frame: &[u8], fresh: bool) -> Result<Reply, WorkerError> {
         let pool = &self.0;
         // The semaphore is never closed.
         let _permit = pool.permits.acquire().await;
-        let idle = pool.idle.lock().await.pop();
+        let idle = if fresh { None } else { pool.idle.lock().await.pop() };
         let mut worker = match idle {
             Some(worker) => worker,
             None => Worker::start(&pool.program, pool.silence).await?,
@@ -137,7 +138,11 @@ impl Worker {
         let (input, output) =
             pipes.ok_or_else(|| WorkerError::Ended("it has no pipes".to_owned()))?;
         let mut worker = Self { child, input, output: BufReader::new(output) };
-        let hello: Hello = worker.answer(&[], silence).await?;
+        // That it does not begin is no fault of what it would have been asked.
+        let begun = worker.answer::<Hello>(&[], silence).await;
+        let hello = begun.map_err(|error| {
+            WorkerError::Unavailable(std::io::Error::other(format!("it does not begin: {error}")))
+        })?;
         if let Some(unlocked) = hello.unlocked {
             tracing::warn!(%unlocked, "projectors run in processes that are not locked in whole");
         }

@@ -15,7 +15,7 @@ use super::{
     state::App,
 };
 use crate::{
-    model::{Json, limits::JSON_DEPTH_MAX},
+    model::{Json, ProjectorName, Revision, Standing, limits::JSON_DEPTH_MAX},
     query::{
         By,
         index::{self, Of},
@@ -145,8 +145,18 @@ pub(super) async fn put_projection(
         let faults = faults.into_iter().map(|fault| Fault::at(&fault.pointer, fault.detail));
         Problem::invalid(faults.collect())
     })?;
-    let declared = app.storage.projections.declare(&at.log, &at.name, &indexes).await;
-    declared.map_err(unsettled)?;
+    let mut names = vec![at.name.clone()];
+    if at.fed.is_some() {
+        // One that is built beside it is to serve queries as well.
+        let projector = ProjectorName::stored(at.name.known());
+        let found = app.storage.projectors.revisions_of(&at.log, Some(&projector)).await?;
+        let beside = found.iter().filter(|found| found.standing == Standing::Building);
+        names.extend(beside.map(Revision::documents));
+    }
+    for name in &names {
+        let declared = app.storage.projections.declare(&at.log, name, &indexes).await;
+        declared.map_err(unsettled)?;
+    }
     app.indexer.kick();
     projection(&app, &at.log, &at.name).await
 }

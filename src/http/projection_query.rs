@@ -185,7 +185,7 @@ fn body_count(body: &JsonBody) -> Result<Query, Problem> {
     responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
 pub(super) async fn search_projection(
     State(app): State<App>,
-    at: InProjection,
+    mut at: InProjection,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -194,7 +194,7 @@ pub(super) async fn search_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_query(&body)?;
-    reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
+    reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     search.page(&query).await.map(answer)
 }
@@ -207,7 +207,7 @@ pub(super) async fn search_projection(
     responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
 pub(super) async fn count_projection(
     State(app): State<App>,
-    at: InProjection,
+    mut at: InProjection,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -216,7 +216,7 @@ pub(super) async fn count_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_count(&body)?;
-    reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
+    reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     Search { app: &app, log: at.log, name: Some(at.name) }.count(&query).await
 }
 
@@ -268,7 +268,7 @@ pub(super) async fn count_projections(
                body = EntriesOutput), ReadFailures))]
 pub(super) async fn find_entries(
     State(app): State<App>,
-    at: InProjection,
+    mut at: InProjection,
     mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -284,13 +284,13 @@ pub(super) async fn find_entries(
         }
         (text, None) if stream.is_none() => {
             let query = parse(text.as_deref().unwrap_or("{}"), Some("query"))?;
-            reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
+            reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
             let search = Search { app: &app, log: at.log, name: Some(at.name) };
             Ok(tagged(&headers, search.page(&query).await?))
         }
         (_, category) => {
             let source = located(category, stream)?;
-            reached(&app, &at.log, &at.name, None, at.fed.as_ref(), asked).await?;
+            reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
             let search = Search { app: &app, log: at.log, name: Some(at.name) };
             Ok(tagged(&headers, search.locate(&source).await?))
         }

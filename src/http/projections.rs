@@ -332,19 +332,19 @@ fn answer(edited: &[Edited], status: StatusCode) -> Result<Response, Problem> {
               ReadFailures))]
 pub(super) async fn get_entry(
     State(app): State<App>,
-    at: InEntry,
+    mut at: InEntry,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::Json])?;
     let asked = query.reached();
     query.finish()?;
-    reached(&app, &at.log, &at.name, Some(&at.id), at.fed.as_ref(), asked).await?;
+    reached(&app, &at.log, &mut at.name, Some(&at.id), &mut at.fed, asked).await?;
     let ids = std::slice::from_ref(&at.id);
     let found = app.storage.projections.documents(&at.log, &at.name, ids).await?;
     let found = found.into_iter().find(|kept| !kept.deleted);
     let entry = found.ok_or_else(|| not_found(&at.name, &at.id))?.projection;
-    let revision = at.fed.map_or(String::new(), |fed| format!("{}.", fed.number));
+    let revision = at.fed.map_or(String::new(), |fed| format!("{}.", fed.revision));
     let tag = format!("\"{revision}{}\"", entry.version);
     Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, "application/json", written(&entry)))
 }

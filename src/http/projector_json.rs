@@ -148,6 +148,10 @@ pub(super) struct RevisionOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) fault: Option<FaultOutput>,
+    /// What keeps it from going on for now, if this server knows: it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) error: Option<String>,
     /// When it was defined.
     #[schema(format = DateTime)]
     pub(super) created_at: String,

@@ -58,7 +58,9 @@ pub(super) async fn put_projector(
     let definition = define(&app.workers, form, text).await.map_err(refused)?;
     let put = app.storage.projectors.put_projector(&at.log, &at.name, &definition).await;
     let (number, status) = match put.map_err(unsettled)? {
-        Put::New(revision) if revision.number == 1 => (1, StatusCode::CREATED),
+        Put::New(revision) if revision.standing == Standing::Active => {
+            (revision.number, StatusCode::CREATED)
+        }
         Put::Same(revision) | Put::New(revision) => (revision.number, StatusCode::OK),
         Put::Occupied => {
             let detail = format!("Projection `{}` has entries that clients saved.", at.name);
@@ -143,7 +145,7 @@ async fn revision_output(
     let status = match (halt, standing) {
         (Some(why), _) if why == PAUSED => "paused",
         (Some(_), _) => "faulted",
-        (None, Standing::Former) => "idle",
+        (None, Standing::Former | Standing::Dropped) => "idle",
         (None, _) if events == 0 => "live",
         (None, _) => "building",
     };
@@ -162,6 +164,7 @@ async fn revision_output(
         lag: LagOutput { events, seconds },
         ignored: ignored.into_iter().map(|(name, events)| IgnoredOutput { name, events }).collect(),
         fault: fault.map(FaultOutput::from),
+        error: app.runners.failing(revision.id),
         created_at: revision.created_at.to_string(),
         media_type: media_type.to_owned(),
         definition: definition.map_err(broken)?,

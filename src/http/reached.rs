@@ -11,18 +11,24 @@ use crate::{
     model::{EntryId, Log, ProjectionName},
 };
 
-/// Waits for a projection, or one entry of it, to hold an event, so long.
+/// Waits for a projection, or one entry of it, to hold an event, so long. The name and the revision are those that answer
+/// then.
 pub(super) async fn reached(
     app: &App,
     log: &Arc<Log>,
-    name: &ProjectionName,
+    name: &mut ProjectionName,
     id: Option<&EntryId>,
-    fed: Option<&Fed>,
+    fed: &mut Option<Fed>,
     asked: Option<(i64, Duration)>,
 ) -> Result<(), Problem> {
     let Some((number, wait)) = asked.filter(|(number, _)| *number > 0) else { return Ok(()) };
     let held = match fed {
-        Some(fed) => app.runners.reached(log, fed, number, wait).await?,
+        Some(fed) => {
+            let reached = app.runners.reached(log, fed, number, wait).await?;
+            // Another revision may have taken over meanwhile.
+            *name = fed.documents.clone();
+            reached
+        }
         None => {
             let held = app.changes.held(log, name, id).await?;
             if held < number && !wait.is_zero() {

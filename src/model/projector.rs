@@ -23,6 +23,8 @@ pub enum Standing {
     Active,
     /// It was active before.
     Former,
+    /// It is being removed.
+    Dropped,
 }
 
 macro_rules! words {
@@ -43,7 +45,12 @@ macro_rules! words {
 }
 
 words!(Form { Module = "module", Parts = "parts" });
-words!(Standing { Building = "building", Active = "active", Former = "former" });
+words!(Standing {
+    Building = "building",
+    Active = "active",
+    Former = "former",
+    Dropped = "dropped"
+});
 
 /// A definition, and what a worker said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

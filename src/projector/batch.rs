@@ -146,18 +146,21 @@ impl<'a> Batch<'a> {
         Work::Apply { entries, events: self.given(range, &places), traced: false }
     }
 
-    /// What became of documents, of what a worker answered. A state that cannot be kept is a fault, in words.
+    /// What became of documents, of what a worker answered that was asked for a range and applied so many of it. A
+    /// state that cannot be kept is a fault, in words.
     pub fn done(
         &self,
-        range: std::ops::Range<usize>,
+        asked: std::ops::Range<usize>,
+        count: usize,
         name: &ProjectionName,
         rules: &Rules,
         entries: Vec<(u32, Option<Saved>)>,
         documents: &Documents,
     ) -> Result<Vec<Document>, String> {
-        let order = self.order(range.clone());
+        // The places in an answer are those of the question.
+        let order = self.order(asked.clone());
         let mut applied: HashMap<&EntryId, Vec<&Event>> = HashMap::new();
-        for (event, _, ids) in &self.events[range] {
+        for (event, _, ids) in self.events[asked].iter().take(count) {
             ids.iter().for_each(|id| applied.entry(id).or_default().push(event));
         }
         let mut done = Vec::with_capacity(entries.len());
@@ -208,4 +211,54 @@ fn document(
         updated_at: last.recorded_at,
     };
     Ok(Some(Document::of(Kept { projection, change: 0, deleted: saved.is_none() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::{NewEventBuilder, random},
+        worker::frames::Description,
+    };
+
+    fn event(stream: &str, sequence_number: i64) -> Event {
+        let new = NewEventBuilder::new().build();
+        let at = crate::model::Timestamp::of_stored(1_700_000_000_000_000 + sequence_number);
+        let mut key = random::stream();
+        key.stream = crate::model::StreamName::stored(stream);
+        Event {
+            id: new.id,
+            name: new.name,
+            payload: new.payload,
+            metadata: new.metadata,
+            occurred_at: at,
+            observed_at: at,
+            recorded_at: at,
+            stream: key,
+            position: 0,
+            sequence_number,
+        }
+    }
+
+    /// A worker whose time is over has touched some of the entries that it was given.
+    #[test]
+    fn a_part_of_an_answer_is_of_the_entries_that_were_asked() {
+        let plain = r#"{"source":{"log":true}}"#.to_owned();
+        let description = Description { plain, any: true, ..Description::default() };
+        let rules = Rules::read(&description).expect("it is a definition");
+        let events = [event("b", 1), event("c", 2), event("a", 3)];
+        let batch = Batch::of(&events);
+        let saved =
+            |state: &str| Some(Saved { state: state.to_owned(), metadata: "null".to_owned() });
+        // In the order of a, b, c.
+        let entries = vec![(1, saved("\"of b\"")), (2, saved("\"of c\""))];
+        let name = ProjectionName::stored("any");
+        let done = batch.done(0..3, 2, &name, &rules, entries, &Documents::new());
+        let done: Vec<String> = done
+            .expect("they can be kept")
+            .iter()
+            .map(|of| format!("{} {}", of.kept.projection.id, of.kept.projection.state))
+            .collect();
+        assert_eq!(done, ["b \"of b\"", "c \"of c\""]);
+    }
 }

@@ -94,24 +94,30 @@ pub trait Projectors: Send + Sync {
         projector: &ProjectorName,
         number: i64,
     ) -> Result<bool, StorageError>;
-    /// Removes a projector with its documents; false if it is not there.
+    /// Drops a projector with all of its revisions; false if it is not there.
     async fn delete_projector(
         &self,
         log: &Log,
         projector: &ProjectorName,
     ) -> Result<bool, StorageError>;
+    /// Removes some documents of a dropped revision, or the revision itself if there are none; whether it is gone.
+    async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError>;
 }
+
+/// Documents that one step of removing takes.
+pub(super) const SWEPT_AT_ONCE: usize = 2_000;
 
 /// A section in which the revisions of a projector can be changed: its name is locked.
 #[async_trait]
 pub(super) trait ProjectorSection: ProjectionSection {
-    /// The revisions of the projector, by their numbers.
+    /// The revisions of the projector, by their numbers, dropped ones too.
     async fn known(&mut self, projector: &ProjectorName) -> Result<Vec<Revision>, StorageError>;
     /// Adds a revision, which gets its id.
     async fn add_revision(&mut self, revision: &Revision) -> Result<Revision, StorageError>;
     async fn set_standing(&mut self, revision: i64, standing: Standing)
     -> Result<(), StorageError>;
-    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError>;
+    /// Drops a revision: nothing is added to it any more, and what it has is removed later.
+    async fn drop_revision(&mut self, revision: &Revision) -> Result<(), StorageError>;
     /// Notes the progress of a step, if the revision stands where the step began and its owner holds it.
     async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError>;
 }
@@ -139,11 +145,17 @@ pub(super) async fn delete(
     section: &mut dyn ProjectorSection,
     projector: &ProjectorName,
 ) -> Result<bool, StorageError> {
-    let known = section.known(projector).await?;
+    let known = there(section.known(projector).await?);
     for revision in &known {
-        section.remove_revision(revision).await?;
+        section.drop_revision(revision).await?;
     }
     Ok(!known.is_empty())
+}
+
+/// Those that are not dropped.
+pub(super) fn there(mut revisions: Vec<Revision>) -> Vec<Revision> {
+    revisions.retain(|revision| revision.standing != Standing::Dropped);
+    revisions
 }
 
 /// Puts a definition of a locked projector.
@@ -152,8 +164,20 @@ pub(super) async fn put(
     fresh: Revision,
 ) -> Result<Put, StorageError> {
     let known = section.known(&fresh.projector).await?;
-    if let Some(last) = known.last().filter(|last| last.definition == fresh.definition) {
-        return Ok(Put::Same(last.clone()));
+    let number = known.last().map_or(1, |last| last.number + 1);
+    let known = there(known);
+    let same = known
+        .iter()
+        .find(|known| known.definition == fresh.definition && known.standing != Standing::Former);
+    if let Some(same) = same {
+        // One that is built beside what is to answer is not wanted any more.
+        let others = known
+            .iter()
+            .filter(|known| known.standing == Standing::Building && known.id != same.id);
+        for other in others {
+            section.drop_revision(other).await?;
+        }
+        return Ok(Put::Same(same.clone()));
     }
     let name = ProjectionName::stored(fresh.projector.shared());
     if known.is_empty() && has_documents(section, &name).await? {
@@ -161,10 +185,9 @@ pub(super) async fn put(
     }
     // One that was never active is not waited for any more.
     for building in known.iter().filter(|known| known.standing != Standing::Active) {
-        section.remove_revision(building).await?;
+        section.drop_revision(building).await?;
     }
     let standing = if known.is_empty() { Standing::Active } else { Standing::Building };
-    let number = known.last().map_or(1, |last| last.number + 1);
     let added = section.add_revision(&Revision { number, standing, ..fresh }).await?;
     // Queries go on to be served.
     if let Some(active) = known.iter().find(|known| known.standing == Standing::Active) {
@@ -196,7 +219,7 @@ pub(super) async fn activate(
     projector: &ProjectorName,
     number: i64,
 ) -> Result<bool, StorageError> {
-    let known = section.known(projector).await?;
+    let known = there(section.known(projector).await?);
     if !known.iter().any(|known| known.number == number) {
         return Ok(false);
     }

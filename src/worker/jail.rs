@@ -3,22 +3,30 @@
 //! Each lock is enough for what it is for; together they have to fail at once. Where the kernel has no `seccomp` the
 //! others remain, and the server is told.
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Memory that a worker may map: what its engines may hold together, and itself.
 const ADDRESS_SPACE: u64 = 1 << 30;
 
-/// Shuts the worker in. What could not be locked, in words.
+/// Shuts the worker in, as far as it can. What could not be locked, in words.
 pub fn enter() -> Result<(), String> {
-    let none = |resource, most| {
+    let limits = [
+        (Resource::As, ADDRESS_SPACE),
+        (Resource::Nofile, 3),
+        (Resource::Fsize, 0),
+        (Resource::Core, 0),
+    ];
+    let mut unlocked = Vec::new();
+    for (resource, most) in limits {
+        // A limit that is lower already stays.
+        let most = getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
-        setrlimit(resource, limit).map_err(|error| format!("{resource:?}: {error}"))
-    };
-    none(Resource::As, ADDRESS_SPACE)?;
-    none(Resource::Nofile, 3)?;
-    none(Resource::Fsize, 0)?;
-    none(Resource::Core, 0)?;
-    system::enter()
+        if let Err(error) = setrlimit(resource, limit) {
+            unlocked.push(format!("{resource:?}: {error}"));
+        }
+    }
+    unlocked.extend(system::enter().err());
+    if unlocked.is_empty() { Ok(()) } else { Err(unlocked.join(", ")) }
 }
 
 #[cfg(target_os = "linux")]

@@ -51,13 +51,8 @@ impl ProjectorSection for Documents {
         Ok(())
     }
 
-    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
-        let (id, name) = (revision.id, revision.documents());
-        self.stage(move |drawer| {
-            drawer.revisions.remove(&id);
-            drawer.forget(&name);
-        });
-        Ok(())
+    async fn drop_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
+        self.set_standing(revision.id, Standing::Dropped).await
     }
 
     async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
@@ -66,6 +61,7 @@ impl ProjectorSection for Documents {
             stored.owner == step.owner
                 && revision.progress.cursor == step.from
                 && revision.halt.is_none()
+                && revision.standing != Standing::Dropped
         });
         if found.is_none() {
             return Ok(false);
@@ -136,7 +132,7 @@ impl Projectors for MemoryStore {
         let drawer = lock(&entry.drawer);
         let all = drawer.revisions.values().map(|stored| &stored.revision);
         let of = |revision: &&Revision| projector.is_none_or(|name| revision.projector == *name);
-        Ok(all.filter(of).cloned().collect())
+        Ok(projectors::there(all.filter(of).cloned().collect()))
     }
 
     async fn put_projector(
@@ -177,6 +173,11 @@ impl Projectors for MemoryStore {
 
     async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
         let why = why.map(str::to_owned);
+        let logs: Vec<_> = lock(&self.logs).values().cloned().collect();
+        let of = |entry: &&super::Entry| lock(&entry.drawer).revisions.contains_key(&revision);
+        let Some(entry) = logs.iter().find(of) else { return Ok(false) };
+        // A step that is under way comes first.
+        let _turn = entry.editing.lock().await;
         Ok(self.with(revision, |stored| stored.revision.halt = why).is_some())
     }
 
@@ -201,5 +202,17 @@ impl Projectors for MemoryStore {
             projectors::delete(section, projector).await
         })
         .await
+    }
+
+    async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
+        let (id, name) = (revision.id, revision.documents());
+        let change = async |section: &mut Documents| {
+            section.stage(move |drawer| {
+                drawer.revisions.remove(&id);
+                drawer.forget(&name);
+            });
+            Ok(true)
+        };
+        self.changed(log, change).await
     }
 }

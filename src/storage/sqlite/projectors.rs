@@ -52,16 +52,11 @@ impl ProjectorSection for Documents {
         self.run(query.bind(revision).bind(standing.word())).await.map(|_| ())
     }
 
-    async fn remove_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
-        // First of all, so that nothing is added any more.
-        self.run(sqlx::query(include_str!("sql/delete_revision.sql")).bind(revision.id)).await?;
+    async fn drop_revision(&mut self, revision: &Revision) -> Result<(), StorageError> {
+        self.set_standing(revision.id, Standing::Dropped).await?;
         let (log, name) = (self.log, revision.documents());
-        for sql in
-            [include_str!("sql/retire_indexes.sql"), include_str!("sql/delete_projections.sql")]
-        {
-            self.run(sqlx::query(sql).bind(log).bind(name.as_str())).await?;
-        }
-        Ok(())
+        let query = sqlx::query(include_str!("sql/retire_indexes.sql"));
+        self.run(query.bind(log).bind(name.as_str())).await.map(|_| ())
     }
 
     async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
@@ -111,7 +106,7 @@ impl Projectors for SqliteStore {
         let query = sqlx::query(include_str!("sql/revisions_of_projector.sql")).bind(log.id);
         let query = query.bind(projector.map_or("", ProjectorName::as_str));
         let rows = query.fetch_all(&self.readers).await.map_err(of_query)?;
-        rows.iter().map(revision).collect()
+        rows.iter().map(revision).collect::<Result<_, _>>().map(projectors::there)
     }
 
     async fn put_projector(
@@ -171,6 +166,23 @@ impl Projectors for SqliteStore {
     ) -> Result<bool, StorageError> {
         self.changed(log, async |section: &mut Documents| {
             projectors::delete(section, projector).await
+        })
+        .await
+    }
+
+    async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
+        let name = revision.documents();
+        self.changed(log, async |section| {
+            let most = i64::try_from(projectors::SWEPT_AT_ONCE).unwrap_or(i64::MAX);
+            let query = sqlx::query(include_str!("sql/sweep_projections.sql")).bind(log.id);
+            let gone = section.run(query.bind(name.as_str()).bind(most)).await? == 0;
+            if gone {
+                let query = sqlx::query(include_str!("sql/delete_projection_name.sql"));
+                section.run(query.bind(log.id).bind(name.as_str())).await?;
+                let query = sqlx::query(include_str!("sql/delete_revision.sql"));
+                section.run(query.bind(revision.id)).await?;
+            }
+            Ok(gone)
         })
         .await
     }

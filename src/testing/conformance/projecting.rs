@@ -55,7 +55,12 @@ impl TestStore {
     async fn revisions(&self, log: &Log, projector: &ProjectorName) -> Vec<Revision> {
         let all = self.storage.projectors.revisions(0).await.expect("they are told");
         let of = |known: &Listed| known.log == log.name && known.revision.projector == *projector;
-        all.into_iter().filter(of).map(|known| known.revision).collect()
+        let there = |revision: &Revision| revision.standing != Standing::Dropped;
+        let all = all.into_iter().filter(of).map(|known| known.revision);
+        let found: Vec<Revision> = all.filter(there).collect();
+        let told = self.storage.projectors.revisions_of(log, Some(projector)).await;
+        assert_eq!(told.expect("they are told"), found);
+        found
     }
 
     async fn hold(&self, revision: &Revision, owner: Uuid, time: Duration) -> Option<Progress> {
@@ -204,10 +209,15 @@ pub(super) async fn documents_and_progress_change_together(store: TestStore) {
     let changed: Vec<i64> =
         changed.expect("they are told").iter().map(|kept| kept.change).collect();
     assert_eq!(changed, [2]);
-    // One that was removed keeps nothing any more.
-    store.storage.projectors.delete_projector(&log, &projector).await.expect("it is removed");
+    // One that is dropped keeps nothing any more, and what it had is removed.
+    store.storage.projectors.delete_projector(&log, &projector).await.expect("it is dropped");
     assert!(!store.advance(&log, &step(&revision, me, 3)).await);
+    assert_eq!(store.revisions(&log, &projector).await, []);
+    while !store.storage.projectors.sweep(&log, &revision).await.expect("it is swept") {}
     assert_eq!(store.states(&log, &name).await, "");
+    assert_eq!(store.storage.projectors.progress(revision.id).await.expect("it is told"), None);
+    let listed = store.storage.projectors.revisions(0).await.expect("they are told");
+    assert!(!listed.iter().any(|listed| listed.revision.id == revision.id));
 }
 
 pub(super) async fn a_halted_revision_goes_no_further(store: TestStore) {

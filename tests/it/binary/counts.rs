@@ -129,7 +129,10 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
         }
     };
     timeout(PATIENCE, counted).await.expect("it comes to an end");
-    let page = client.post(log(&server.url, "/projections/counts/search"));
+    // With the last event: what answers is known in a moment, and waited for.
+    let last = events.last().expect("there are events")["sequence_number"].clone();
+    let reached = format!("/projections/counts/search?min_sequence_number={last}&wait=30");
+    let page = client.post(log(&server.url, &reached));
     let page = page.json(&json!({"page": {"limit": 100}})).send().await.expect("it is found");
     let page: Value = page.json().await.expect("JSON");
     verdict.events = events.len();

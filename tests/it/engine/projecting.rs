@@ -118,7 +118,8 @@ impl Scene {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(60), waited).await;
-        waited.unwrap_or_else(|_| unreachable!("it does not come: {last:?}"))
+        let why = self.node.runners.failing(id);
+        waited.unwrap_or_else(|_| unreachable!("it does not come: {why:?} {last:?}"))
     }
 
     /// The documents of a revision.

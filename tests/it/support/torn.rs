@@ -113,4 +113,8 @@ impl Projectors for Failing {
     ) -> Result<bool, StorageError> {
         self.inner.delete_projector(log, projector).await
     }
+
+    async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
+        self.inner.sweep(log, revision).await
+    }
 }

@@ -402,4 +402,9 @@ impl Projectors for Troubled {
         self.fail(true)?;
         self.inner.projectors.delete_projector(log, projector).await
     }
+
+    async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.sweep(log, revision).await
+    }
 }
