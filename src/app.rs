@@ -53,6 +53,7 @@ impl Service {
             logs.clone(),
             changes.clone(),
             workers.clone(),
+            clock.clone(),
             &tasks,
         );
         // Before the first request it has to be known what projectors feed.

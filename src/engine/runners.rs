@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,14 +21,19 @@ use super::{
     define::rules,
     ids,
     logs::Logs,
-    runner::{End, HELD, Means, Runner},
+    program::Program,
+    reduce::{Answer, Ask, ReduceError, Reduced, Until, reduce},
+    runner::{self, End, HELD, Means, Part},
     tail::Tails,
     tasks::Tasks,
     workers::Workers,
 };
 use crate::{
-    model::{Cursor, Log, LogName, Progress, ProjectionName, Revision, Source, Standing},
-    projector::definition::Activate,
+    model::{
+        Clock, Cursor, Form, Log, LogName, Progress, ProjectionName, ProjectorName, Revision,
+        Source, Standing, StreamKey,
+    },
+    projector::{Native, Rules, definition::Activate},
     storage::{Storage, StorageError, projectors::Listed},
 };
 
@@ -34,6 +42,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How soon one that failed is run again; each time twice as late, so often.
 const AGAIN: Duration = Duration::from_millis(250);
 const AGAIN_DOUBLED: u32 = 5;
+
+/// Streams that are reduced on demand at once: workers are there for projectors, too.
+const REDUCING_MAX: usize = 4;
 
 /// Runs projectors.
 #[derive(Debug, Clone)]
@@ -47,6 +58,7 @@ struct Everyone {
     owner: Uuid,
     kick: Notify,
     looking: tokio::sync::Mutex<()>,
+    reducing: Semaphore,
     state: Mutex<State>,
 }
 
@@ -62,6 +74,8 @@ struct State {
     swept: HashSet<i64>,
     /// What projectors feed: by log and name.
     fed: HashMap<(LogName, String), Fed>,
+    /// Projectors in Rust.
+    natives: HashMap<(LogName, ProjectorName), Arc<dyn Native>>,
 }
 
 /// The active revision of a projector, to those who read what it feeds.
@@ -71,13 +85,29 @@ pub struct Fed {
     pub number: i64,
     /// The name under which its documents are kept.
     pub documents: ProjectionName,
+    /// Whether its projector is gone.
+    pub retained: bool,
 }
 
 #[derive(Debug)]
 struct Running {
     stop: CancellationToken,
+    /// There may be an order.
+    kicked: Arc<Notify>,
     /// Whether it has caught up.
     live: bool,
+}
+
+impl State {
+    /// A projector in Rust, of the version that a revision is of.
+    fn native(&self, log: &LogName, revision: &Revision) -> Option<Arc<dyn Native>> {
+        let found = self.natives.get(&(log.clone(), revision.projector.clone()))?;
+        (found.settings().definition() == revision.definition).then(|| found.clone())
+    }
+
+    fn can_run(&self, log: &LogName, revision: &Revision) -> bool {
+        revision.definition.form != Form::Native || self.native(log, revision).is_some()
+    }
 }
 
 impl Runners {
@@ -88,9 +118,10 @@ impl Runners {
         logs: Logs,
         changes: Changes,
         workers: Workers,
+        clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Self {
-        let means = Means { storage, tails, workers, changes };
+        let means = Means { storage, tails, workers, changes, clock };
         let runners = Self(Arc::new(Everyone {
             means,
             logs,
@@ -98,6 +129,7 @@ impl Runners {
             owner: ids::mint(),
             kick: Notify::new(),
             looking: tokio::sync::Mutex::default(),
+            reducing: Semaphore::new(REDUCING_MAX),
             state: Mutex::default(),
         }));
         tasks.background(runners.clone().look_after());
@@ -173,8 +205,12 @@ impl Runners {
                 if standing == Standing::Dropped && state.swept.insert(revision.id) {
                     dropped.push((log.clone(), revision.clone()));
                 }
+                let runs = runs && state.can_run(&log, &revision);
                 match state.running.get(&revision.id) {
                     Some(running) if !runs => running.stop.cancel(),
+                    Some(running) if !revision.progress.orders.is_empty() => {
+                        running.kicked.notify_one();
+                    }
                     None if runs && !held => free.push((log.clone(), revision.clone())),
                     _ => {}
                 }
@@ -186,12 +222,16 @@ impl Runners {
                     running.stop.cancel();
                 }
             }
-            let active = known.values().filter(|(_, of)| of.standing == Standing::Active);
-            let fed = active.map(|(log, revision)| {
+            let answers = |revision: &Revision| {
+                matches!(revision.standing, Standing::Active | Standing::Retained)
+            };
+            let answering = known.values().filter(|(_, revision)| answers(revision));
+            let fed = answering.map(|(log, revision)| {
                 let fed = Fed {
                     revision: revision.id,
                     number: revision.number,
                     documents: revision.documents(),
+                    retained: revision.standing == Standing::Retained,
                 };
                 ((log.clone(), revision.projector.to_string()), fed)
             });
@@ -222,13 +262,13 @@ impl Runners {
     }
 
     fn begin(&self, log: LogName, revision: Revision) {
-        let stop = CancellationToken::new();
-        let running = Running { stop: stop.clone(), live: false };
+        let (stop, kicked) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let running = Running { stop: stop.clone(), kicked: kicked.clone(), live: false };
         self.state().running.insert(revision.id, running);
         let runners = self.clone();
         self.0.tasks.background(async move {
             let id = revision.id;
-            let end = runners.run(log, revision, &stop).await;
+            let end = runners.run(log, revision, &stop, &kicked).await;
             if !matches!(end, End::Lost) {
                 runners.let_go(id).await;
             }
@@ -258,7 +298,13 @@ impl Runners {
         pause
     }
 
-    async fn run(&self, log: LogName, revision: Revision, stop: &CancellationToken) -> End {
+    async fn run(
+        &self,
+        log: LogName,
+        revision: Revision,
+        stop: &CancellationToken,
+        kicked: &Notify,
+    ) -> End {
         let everyone = &self.0;
         let projectors = &everyone.means.storage.projectors;
         let held = match projectors.hold(revision.id, everyone.owner, HELD).await {
@@ -289,14 +335,10 @@ impl Runners {
         };
         let builds =
             revision.standing == Standing::Building && rules.activate == Activate::WhenCaughtUp;
-        let runner = Runner::new(
-            everyone.means.clone(),
-            log.clone(),
-            revision,
-            rules,
-            everyone.owner,
-            progress,
-        );
+        let Some(program) = self.program(&log.name, &revision, &rules) else { return End::Lost };
+        let (log, owner) = (log.clone(), everyone.owner);
+        let part = Part { log: log.clone(), revision, rules, program, owner, progress };
+        let runner = runner::run(everyone.means.clone(), part, stop, kicked, live);
         let activate = async {
             caught_up.notified().await;
             if builds {
@@ -309,9 +351,57 @@ impl Runners {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            end = runner.run(stop, live) => end,
+            end = runner => end,
             () = activate => End::Stopped,
         }
+    }
+
+    /// Runs a projector in Rust: the revision of its version.
+    pub fn register(&self, log: LogName, name: ProjectorName, native: Arc<dyn Native>) {
+        self.state().natives.insert((log, name), native);
+        self.kick();
+    }
+
+    /// What applies the events of a revision; nothing if this program does not have it.
+    pub(super) fn program(
+        &self,
+        log: &LogName,
+        revision: &Revision,
+        rules: &Rules,
+    ) -> Option<Program> {
+        if revision.definition.form != Form::Native {
+            let (workers, key) = (&self.0.means.workers, revision.id.to_string());
+            return Some(Program::script(workers, key, &revision.definition, rules.allowance));
+        }
+        self.state().native(log, revision).map(Program::Native)
+    }
+
+    /// What a revision makes of a stream; nothing if the stream has no event. It goes on from a snapshot, if it may.
+    pub async fn reduced(
+        &self,
+        log: &Arc<Log>,
+        revision: &Revision,
+        stream: &StreamKey,
+        until: &Until,
+        goes_on: bool,
+    ) -> Result<Option<Reduced>, ReduceError> {
+        let rules = rules(&revision.definition)?;
+        let program = self.program(&log.name, revision, &rules).ok_or(ReduceError::Elsewhere)?;
+        // The semaphore is never closed.
+        let _permit = self.0.reducing.acquire().await;
+        let storage = &self.0.means.storage;
+        let ask = Ask { storage, log, revision, program, stream, until, goes_on };
+        let Answer { reduced, snapshots } = reduce(ask).await;
+        if !snapshots.is_empty() {
+            let (storage, log, revision) = (storage.clone(), log.clone(), revision.clone());
+            self.0.tasks.spawn(async move {
+                let kept = storage.projectors.keep_snapshots(&log, &revision, &snapshots).await;
+                if let Err(error) = kept {
+                    tracing::debug!(%error, "snapshots are not kept");
+                }
+            });
+        }
+        reduced
     }
 
     /// What keeps a revision from going on here for now.

@@ -15,11 +15,13 @@ mod extract;
 mod links;
 mod logs;
 mod openapi;
+mod preview;
 mod projection_indexes;
 mod projection_json;
 mod projection_query;
 mod projection_tail;
 mod projections;
+mod projector_actions;
 mod projector_json;
 mod projectors;
 mod publish;
@@ -28,6 +30,7 @@ mod query_input;
 mod reached;
 mod service;
 mod state;
+mod stream_state;
 mod tail;
 
 use std::{sync::LazyLock, time::Duration};
@@ -94,10 +97,15 @@ fn routes() -> OpenApiRouter<App> {
             projectors::get_projector,
             projectors::delete_projector
         ))
-        .routes(routes!(projectors::pause_projector))
-        .routes(routes!(projectors::resume_projector))
-        .routes(routes!(projectors::activate_revision))
+        .routes(routes!(projector_actions::pause_projector))
+        .routes(routes!(projector_actions::resume_projector))
+        .routes(routes!(projector_actions::retry_projector))
+        .routes(routes!(projector_actions::skip_event))
+        .routes(routes!(projector_actions::rebuild_projector))
+        .routes(routes!(projector_actions::activate_revision))
+        .routes(routes!(preview::preview_projector))
         .routes(routes!(projectors::list_projectors))
+        .routes(routes!(stream_state::get_stream_state))
         .routes(routes!(logs::get_log, logs::put_log))
         .routes(routes!(logs::list_logs));
     OpenApiRouter::with_openapi(openapi::Document::openapi())

@@ -122,6 +122,28 @@ pub(super) struct ProjectorPath {
     projector: String,
 }
 
+/// What a stream is reduced by, and as of when.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters, which query.rs reads")]
+pub(super) struct StreamStateQuery {
+    /// The projector.
+    #[param(min_length = 1, max_length = 255, example = "profiles")]
+    projector: String,
+    /// Only events up to this position.
+    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    until_position: Option<i64>,
+    /// Only events that were true until then (RFC 3339), inclusive.
+    #[param(nullable = false, required = false, format = DateTime)]
+    occurred_until: Option<String>,
+    /// Only events that their source knew until then, inclusive.
+    #[param(nullable = false, required = false, format = DateTime)]
+    observed_until: Option<String>,
+    /// Only events that were stored until then, inclusive.
+    #[param(nullable = false, required = false, format = DateTime)]
+    recorded_until: Option<String>,
+}
+
 /// A revision of a projector in a path.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]

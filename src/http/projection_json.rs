@@ -1,6 +1,7 @@
 //! Writes projections as JSON. By hand, because state and metadata are JSON already.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::{
@@ -103,6 +104,11 @@ pub(super) struct EntryPlace {
     pub has_next: bool,
     /// Whether something comes before this page. Of one asked for with `after` it is true: something did.
     pub has_previous: bool,
+}
+
+/// A value as it is written.
+pub(super) fn raw(json: &Json) -> Box<RawValue> {
+    RawValue::from_string(json.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// Appends one entry.

@@ -31,10 +31,10 @@ use super::{
     state::App,
 };
 use crate::{
-    engine::edit::EditError,
+    engine::{edit::EditError, runners::Fed},
     model::{
         Change, Edit, EntryId, Guard, INTEGER_MAX, Json, Log, NameFault, Projection,
-        ProjectionName, Save, json_scan,
+        ProjectionName, ProjectorName, Save, Standing, json_scan,
         limits::{JSON_DEPTH_MAX, SAVE_ENTRIES_MAX},
         projection::Broken,
     },
@@ -271,12 +271,34 @@ pub(super) async fn drop_projection(
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    refuse_fed(&at.name)?;
+    if at.fed.as_ref().is_some_and(|fed| fed.retained) {
+        return drop_retained(&app, &at).await;
+    }
+    refuse_fed(at.fed.as_ref())?;
     let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await;
     let dropped = dropped.map_err(unsettled)?;
     app.changes.changed(&at.log, &at.name);
     app.indexer.kick();
     Ok(json_answer(&DroppedOutput { projection: at.name.known().to_owned(), dropped }))
+}
+
+/// Drops what a projector left behind.
+async fn drop_retained(app: &App, at: &InProjection) -> Result<Response, Problem> {
+    let projector = ProjectorName::stored(at.name.known());
+    let found = app.storage.projectors.revisions_of(&at.log, Some(&projector)).await?;
+    if found.iter().any(|found| found.standing != Standing::Retained) {
+        let detail = format!("Projector `{projector}` is to feed it, and is being built.");
+        return Err(Problem::new(Kind::ProjectionFed, detail));
+    }
+    let listing = Listing { prefix: at.name.to_string(), after: None, limit: 1 };
+    let mut view = app.storage.projections.projections(&at.log).await?;
+    let names = view.names(&listing).await;
+    view.close().await;
+    let dropped = names?.iter().find(|(name, _)| *name == at.name).map_or(0, |(_, count)| *count);
+    let deleted = app.storage.projectors.delete_projector(&at.log, &projector, false).await;
+    deleted.map_err(unsettled)?;
+    app.runners.look().await?;
+    Ok(json_answer(&DroppedOutput { projection: projector.to_string(), dropped }))
 }
 
 /// Save an entry
@@ -299,7 +321,7 @@ pub(super) async fn put_entry(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    refuse_fed(&at.name)?;
+    refuse_fed(at.fed.as_ref())?;
     let input: EntryInput = body.parse(1)?;
     let guard = guard(&headers)?;
     let weak = guard.is_weak();
@@ -363,7 +385,7 @@ pub(super) async fn delete_entry(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    refuse_fed(&at.name)?;
+    refuse_fed(at.fed.as_ref())?;
     let guard = guard(&headers)?;
     let weak = guard.is_weak();
     let changes = vec![Change::Delete { id: at.id, guard }];
@@ -384,7 +406,7 @@ pub(super) async fn save_entries(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    refuse_fed(&at.name)?;
+    refuse_fed(at.fed.as_ref())?;
     let input: EntriesInput = body.parse(3)?;
     let edits = saves(&app, input)?;
     let edited = edit(&app, &at.log, &at.name, edits, false).await?;
@@ -504,11 +526,15 @@ pub(super) fn unsettled(error: StorageError) -> Problem {
 }
 
 /// What a projector feeds, no client changes.
-fn refuse_fed(name: &ProjectionName) -> Result<(), Problem> {
-    if !name.is_fed() {
-        return Ok(());
-    }
-    let detail = format!("Projector `{}` feeds it, and nobody else changes it.", name.known());
+fn refuse_fed(fed: Option<&Fed>) -> Result<(), Problem> {
+    let Some(Fed { documents, retained, .. }) = fed else { return Ok(()) };
+    let name = documents.known();
+    let detail = match retained {
+        false => format!("Projector `{name}` feeds it, and nobody else changes it."),
+        true => {
+            format!("Projector `{name}`, which was deleted, fed it: drop the projection first.")
+        }
+    };
     Err(Problem::new(Kind::ProjectionFed, detail))
 }
 

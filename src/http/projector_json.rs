@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::engine::runner::Halt;
+use crate::{engine::runner::halt::Halt, model::Skipped};
 
 /// A definition as JSON: its functions are JavaScript, as strings. As `text/javascript` it is an ES module whose
 /// default export has the same members.
@@ -38,8 +38,9 @@ pub(super) struct ProjectorInput {
     /// What becomes of an event without a handler: `ignore` (default) or `fail`.
     #[schema(nullable = false, pattern = "^(ignore|fail)$", example = "ignore")]
     missing_handler: Option<String>,
-    /// What becomes of the projector when an event fails: `halt`.
-    #[schema(nullable = false, pattern = "^halt$", example = "halt")]
+    /// What an event that fails stops: the projector (`halt`, default), or its entry, which waits with all that follows
+    /// while others go on (`park`).
+    #[schema(nullable = false, pattern = "^(halt|park)$", example = "halt")]
     on_error: Option<String>,
     /// When a changed definition takes over: `when_caught_up` (default) or `manual`.
     #[schema(nullable = false, pattern = "^(when_caught_up|manual)$", example = "when_caught_up")]
@@ -125,7 +126,8 @@ pub(super) struct RevisionOutput {
     /// Its number.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub(super) revision: i64,
-    /// `active` (it answers), `building` (beside it) or `former` (it was active).
+    /// `active` (it answers), `building` (beside it), `former` (it was active) or `retained` (it answers until the new
+    /// projector of the name has caught up).
     #[schema(example = "active")]
     pub(super) standing: String,
     /// `building` (it has not caught up yet), `live`, `faulted`, `paused`, or `idle` of a former one.
@@ -137,13 +139,23 @@ pub(super) struct RevisionOutput {
     /// The last event of that; 0 before the first.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub(super) sequence_number: i64,
-    /// How many events were applied.
+    /// How many events were applied, or wait.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub(super) events: i64,
     /// How far it is behind its source.
     pub(super) lag: LagOutput,
+    /// Events that it passed in a second, when there were any; 0 while that is not known.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub(super) rate: i64,
+    /// How long it will take to catch up at that rate; null if it has, or if that is not known.
+    #[schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub(super) remaining_seconds: Option<i64>,
     /// Events that had no handler, by their names; beyond 100 names, `*`.
     pub(super) ignored: Vec<IgnoredOutput>,
+    /// Events that somebody decided to skip; at most 1,000.
+    pub(super) skipped: Vec<SkippedOutput>,
+    /// Entries that wait for a decision (`on_error: park`).
+    pub(super) parked: ParkedOutput,
     /// Why it is faulted; absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -155,7 +167,8 @@ pub(super) struct RevisionOutput {
     /// When it was defined.
     #[schema(format = DateTime)]
     pub(super) created_at: String,
-    /// The media type in which it was defined.
+    /// The media type in which it was defined; `native` if a program does that this service is part of, and then the
+    /// definition is the version.
     #[schema(example = "text/javascript")]
     pub(super) media_type: String,
     /// The definition: a module as a string, else the JSON that was sent.
@@ -172,6 +185,67 @@ pub(super) struct IgnoredOutput {
     /// How many there were.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub(super) events: i64,
+}
+
+/// An event that was skipped.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SkippedEvent)]
+pub(super) struct SkippedOutput {
+    /// The event's id.
+    event_id: String,
+    /// Its number in the log.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    sequence_number: i64,
+    /// The entry that it was not applied to; null: any.
+    #[schema(required)]
+    id: Option<String>,
+    /// When that was done.
+    #[schema(required, format = DateTime)]
+    skipped_at: Option<String>,
+}
+
+impl From<&Skipped> for SkippedOutput {
+    fn from(skipped: &Skipped) -> Self {
+        Self {
+            event_id: skipped.event.to_string(),
+            sequence_number: skipped.sequence_number,
+            id: skipped.id.clone(),
+            skipped_at: skipped.at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// Entries that wait, each with an event that failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ParkedEntries)]
+pub(super) struct ParkedOutput {
+    /// How many entries wait; beyond 1,000 the projector halts.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub(super) ids: i64,
+    /// How many events wait with them; beyond 10,000 the projector halts.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub(super) events: i64,
+    /// The entries, by their ids; the first 100.
+    pub(super) entries: Vec<ParkedEntryOutput>,
+}
+
+/// An entry that waits.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ParkedEntry)]
+pub(super) struct ParkedEntryOutput {
+    /// Its id.
+    pub(super) id: String,
+    /// How many events it waits with.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    pub(super) events: i64,
+    /// Why the first of them could not be applied.
+    pub(super) fault: FaultOutput,
+}
+
+impl From<(&String, &i64)> for IgnoredOutput {
+    fn from((name, events): (&String, &i64)) -> Self {
+        Self { name: name.clone(), events: *events }
+    }
 }
 
 /// How far a revision is behind.

@@ -1,6 +1,6 @@
-//! Projectors: defined, looked at, halted, activated, removed.
+//! Projectors: defined, looked at, removed.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use axum::{
     extract::State,
@@ -14,11 +14,11 @@ use super::{
     error::{Fault, Kind, Problem},
     extract::{InLog, InProjector, MediaType, negotiate},
     logs::json_answer,
-    openapi::{LogPath, ProjectorPath, ReadFailures, RevisionPath},
+    openapi::{LogPath, ProjectorPath, ReadFailures},
     projections::unsettled,
     projector_json::{
-        DeletedOutput, FaultOutput, IgnoredOutput, LagOutput, ProjectorInput, ProjectorOutput,
-        ProjectorsOutput, RevisionOutput,
+        DeletedOutput, FaultOutput, IgnoredOutput, LagOutput, ParkedEntryOutput, ParkedOutput,
+        ProjectorInput, ProjectorOutput, ProjectorsOutput, RevisionOutput, SkippedOutput,
     },
     query::Query,
     state::App,
@@ -26,9 +26,12 @@ use super::{
 use crate::{
     engine::{
         define::{Complaint, DefineError, define},
-        runner::{Halt, PAUSED},
+        runner::{
+            halt::{Halt, PAUSED},
+            parking::{self, Waiting},
+        },
     },
-    model::{Form, Log, Revision, Standing, Timestamp},
+    model::{EntryId, Form, Log, ProjectorName, Revision, Standing, Timestamp},
     storage::{StorageError, projectors::Put},
 };
 
@@ -55,8 +58,8 @@ pub(super) async fn put_projector(
 ) -> Result<Response, Problem> {
     query.finish()?;
     let DefinitionBody { form, text } = body;
-    let definition = define(&app.workers, form, text).await.map_err(refused)?;
-    let put = app.storage.projectors.put_projector(&at.log, &at.name, &definition).await;
+    let definition = define(&app.workers, form, text).await.map_err(|error| refused(error, ""))?;
+    let put = app.storage.projectors.put_projector(&at.log, &at.name, &definition, false).await;
     let (number, status) = match put.map_err(unsettled)? {
         Put::New(revision) if revision.standing == Standing::Active => {
             (revision.number, StatusCode::CREATED)
@@ -74,14 +77,14 @@ pub(super) async fn put_projector(
     Ok((status, [(header::ETAG, tag)], json_answer(&output)).into_response())
 }
 
-/// What is wrong with a definition, each with its place in the code.
-fn refused(error: DefineError) -> Problem {
+/// What is wrong with a definition that stands below a place in the body, each with its place in the code.
+pub(super) fn refused(error: DefineError, below: &str) -> Problem {
     let complaints = match error {
         DefineError::Refused(complaints) => complaints,
         DefineError::Failed(error) => return error.into(),
     };
     let fault = |Complaint { pointer, message, place }| {
-        let mut fault = Fault::at(&pointer, message);
+        let mut fault = Fault::at(&format!("{below}{pointer}"), message);
         if let Some(place) = place {
             fault.line = NonZeroU32::new(place.line);
             fault.column = NonZeroU32::new(place.column);
@@ -97,29 +100,53 @@ fn broken(error: serde_json::Error) -> StorageError {
 }
 
 /// What was changed shows at once in this process.
-async fn look(app: &App) -> Result<(), Problem> {
+pub(super) async fn look(app: &App) -> Result<(), Problem> {
     app.runners.look().await?;
     app.indexer.kick();
     Ok(())
 }
 
 /// The revisions of a projector; there is one at least.
-async fn revisions(app: &App, at: &InProjector) -> Result<Vec<Revision>, Problem> {
+pub(super) async fn revisions(app: &App, at: &InProjector) -> Result<Vec<Revision>, Problem> {
     let found = app.storage.projectors.revisions_of(&at.log, Some(&at.name)).await?;
-    if found.is_empty() {
-        let detail = format!("There is no projector `{}`.", at.name);
-        return Err(Problem::new(Kind::ProjectorNotFound, detail));
+    if is_gone(&found) {
+        return Err(not_found(&at.name));
     }
     Ok(found)
 }
 
-async fn output(app: &App, log: &Log, revisions: &[Revision]) -> Result<ProjectorOutput, Problem> {
+/// The revision of a projector that answers.
+pub(super) async fn answering(
+    app: &App,
+    log: &Log,
+    name: &ProjectorName,
+) -> Result<Revision, Problem> {
+    let found = app.storage.projectors.revisions_of(log, Some(name)).await?;
+    let active = found.into_iter().find(|revision| revision.standing == Standing::Active);
+    active.ok_or_else(|| not_found(name))
+}
+
+fn not_found(name: &ProjectorName) -> Problem {
+    Problem::new(Kind::ProjectorNotFound, format!("There is no projector `{name}`."))
+}
+
+/// Whether at most what a projector fed is there.
+fn is_gone(revisions: &[Revision]) -> bool {
+    revisions.iter().all(|revision| revision.standing == Standing::Retained)
+}
+
+pub(super) async fn output(
+    app: &App,
+    log: &Log,
+    revisions: &[Revision],
+) -> Result<ProjectorOutput, Problem> {
     let mut outputs = Vec::with_capacity(revisions.len());
     for revision in revisions {
         outputs.push(revision_output(app, log, revision).await?);
     }
-    let active = revisions.iter().position(|revision| revision.standing == Standing::Active);
-    let active = active.unwrap_or(0);
+    let answers =
+        |revision: &Revision| matches!(revision.standing, Standing::Active | Standing::Retained);
+    let active = revisions.iter().position(answers).unwrap_or(0);
     let (Some(revision), Some(output)) = (revisions.get(active), outputs.get(active)) else {
         return Err(StorageError::broken("a projector without a revision").into());
     };
@@ -139,19 +166,18 @@ async fn revision_output(
         (0, _) | (_, None) => 0.0,
         (_, Some(at)) => seconds(app.clock.now(), at),
     };
-    let ignored: BTreeMap<String, i64> =
-        serde_json::from_str(&progress.ignored).unwrap_or_default();
     let fault = halt.as_deref().and_then(|halt| serde_json::from_str::<Halt>(halt).ok());
     let status = match (halt, standing) {
         (Some(why), _) if why == PAUSED => "paused",
         (Some(_), _) => "faulted",
-        (None, Standing::Former | Standing::Dropped) => "idle",
+        (None, Standing::Former | Standing::Retained | Standing::Dropped) => "idle",
         (None, _) if events == 0 => "live",
         (None, _) => "building",
     };
     let (media_type, definition) = match definition.form {
         Form::Module => ("text/javascript", serde_json::to_string(&definition.text)),
         Form::Parts => ("application/json", Ok(definition.text.clone())),
+        Form::Native => ("native", serde_json::to_string(&definition.text)),
     };
     let definition = definition.and_then(RawValue::from_string);
     Ok(RevisionOutput {
@@ -162,7 +188,12 @@ async fn revision_output(
         sequence_number: progress.sequence_number,
         events: progress.events,
         lag: LagOutput { events, seconds },
-        ignored: ignored.into_iter().map(|(name, events)| IgnoredOutput { name, events }).collect(),
+        rate: progress.rate,
+        remaining_seconds: (events > 0 && status == "building" && progress.rate > 0)
+            .then(|| (events + progress.rate - 1) / progress.rate),
+        ignored: progress.ignored.iter().map(IgnoredOutput::from).collect(),
+        skipped: progress.skipped.iter().map(SkippedOutput::from).collect(),
+        parked: parked(app, log, revision).await?,
         fault: fault.map(FaultOutput::from),
         error: app.runners.failing(revision.id),
         created_at: revision.created_at.to_string(),
@@ -170,6 +201,25 @@ async fn revision_output(
         definition: definition.map_err(broken)?,
     })
 }
+
+/// The entries that wait, as they are told.
+async fn parked(app: &App, log: &Log, revision: &Revision) -> Result<ParkedOutput, Problem> {
+    let told = revision.progress.parked;
+    let waiting = match told.ids {
+        0 => Vec::new(),
+        _ => parking::waiting(&app.storage, log, revision).await?,
+    };
+    let entry = |(id, Waiting { fault, events }): (EntryId, Waiting)| ParkedEntryOutput {
+        id: id.to_string(),
+        events: i64::try_from(events.len()).unwrap_or(i64::MAX),
+        fault: FaultOutput::from(fault),
+    };
+    let entries = waiting.into_iter().take(PARKED_TOLD).map(entry).collect();
+    Ok(ParkedOutput { ids: told.ids, events: told.events, entries })
+}
+
+/// Entries that wait, of those that are told one by one.
+const PARKED_TOLD: usize = 100;
 
 fn seconds(now: Timestamp, then: Timestamp) -> f64 {
     let millis = (now.micros() - then.micros()).max(0) / 1_000;
@@ -226,7 +276,8 @@ pub(super) async fn list_projectors(
     let mut found = app.storage.projectors.revisions_of(&at.log, None).await?;
     found.sort_by(|a, b| (&a.projector, a.number).cmp(&(&b.projector, b.number)));
     let mut projectors = Vec::new();
-    for revisions in found.chunk_by(|a, b| a.projector == b.projector) {
+    let found = found.chunk_by(|a, b| a.projector == b.projector);
+    for revisions in found.filter(|revisions| !is_gone(revisions)) {
         projectors.push(output(&app, &at.log, revisions).await?);
     }
     Ok(json_answer(&ProjectorsOutput { projectors }))
@@ -234,83 +285,22 @@ pub(super) async fn list_projectors(
 
 /// Delete a projector
 ///
-/// With all of its revisions, and what it fed.
+/// With all of its revisions. What it fed stays as it is, until it is dropped like any projection or a new projector of
+/// the name takes over; with `drop=true` it goes as well.
 #[utoipa::path(delete, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
-    params(ProjectorPath),
+    params(ProjectorPath, ("drop" = Option<bool>, Query, nullable = false,
+        description = "Whether what it fed is deleted, too.")),
     responses((status = 200, description = "Deleted.", body = DeletedOutput), ReadFailures))]
 pub(super) async fn delete_projector(
     State(app): State<App>,
     at: InProjector,
     mut query: Query,
 ) -> Result<Response, Problem> {
+    let drop = query.flag("drop");
     query.finish()?;
     revisions(&app, &at).await?;
-    app.storage.projectors.delete_projector(&at.log, &at.name).await.map_err(unsettled)?;
+    let deleted = app.storage.projectors.delete_projector(&at.log, &at.name, !drop).await;
+    deleted.map_err(unsettled)?;
     look(&app).await?;
     Ok(json_answer(&DeletedOutput { projector: at.name.to_string() }))
-}
-
-/// Pause a projector
-///
-/// What it fed stays as it is. A faulted one stays faulted.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/pause", tag = "projectors",
-    params(ProjectorPath),
-    responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
-pub(super) async fn pause_projector(
-    State(app): State<App>,
-    at: InProjector,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    query.finish()?;
-    for revision in revisions(&app, &at).await?.iter().filter(|of| of.halt.is_none()) {
-        app.storage.projectors.halt(revision.id, Some(PAUSED)).await.map_err(unsettled)?;
-    }
-    told(&app, &at).await
-}
-
-/// Resume a projector
-///
-/// One that is paused goes on; one that is faulted tries the event again.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/resume", tag = "projectors",
-    params(ProjectorPath),
-    responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
-pub(super) async fn resume_projector(
-    State(app): State<App>,
-    at: InProjector,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    query.finish()?;
-    for revision in revisions(&app, &at).await?.iter().filter(|of| of.halt.is_some()) {
-        app.storage.projectors.halt(revision.id, None).await.map_err(unsettled)?;
-    }
-    told(&app, &at).await
-}
-
-/// Activate a revision
-///
-/// It answers from now on, whether or not it has caught up: a former one to roll back, or one that is built.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/revisions/{revision}/activate",
-    tag = "projectors", params(RevisionPath),
-    responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
-pub(super) async fn activate_revision(
-    State(app): State<App>,
-    at: InProjector,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    query.finish()?;
-    let number: i64 = at.revision.parse().map_err(|_| {
-        Problem::invalid(vec![Fault::parameter("revision", "expected the number of a revision")])
-    })?;
-    let activated = app.storage.projectors.activate(&at.log, &at.name, number).await;
-    if !activated.map_err(unsettled)? {
-        let detail = format!("Projector `{}` has no revision {number}.", at.name);
-        return Err(Problem::new(Kind::ProjectorNotFound, detail));
-    }
-    told(&app, &at).await
-}
-
-async fn told(app: &App, at: &InProjector) -> Result<Response, Problem> {
-    look(app).await?;
-    let revisions = revisions(app, at).await?;
-    Ok(json_answer(&output(app, &at.log, &revisions).await?))
 }

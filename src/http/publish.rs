@@ -39,22 +39,22 @@ use crate::{
 pub(super) struct EventInput {
     /// What happened.
     #[schema(min_length = 1, max_length = 255, example = "profile-created")]
-    name: String,
+    pub(super) name: String,
     /// Any JSON; absent is null. Comes back byte for byte.
     #[schema(value_type = serde_json::Value, required = false)]
-    payload: Option<Box<RawValue>>,
+    pub(super) payload: Option<Box<RawValue>>,
     /// Any JSON; absent is null.
     #[schema(value_type = serde_json::Value, required = false)]
-    metadata: Option<Box<RawValue>>,
+    pub(super) metadata: Option<Box<RawValue>>,
     /// A UUID of any version, for a retry to be known by. By default a new UUIDv7.
     #[schema(nullable = false, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// When it was true (RFC 3339 with an offset). By default `observed_at`.
     #[schema(nullable = false, format = DateTime)]
-    occurred_at: Option<String>,
+    pub(super) occurred_at: Option<String>,
     /// When its source knew it. By default now.
     #[schema(nullable = false, format = DateTime)]
-    observed_at: Option<String>,
+    pub(super) observed_at: Option<String>,
 }
 
 /// Events for one stream.
@@ -363,7 +363,7 @@ fn prefers_representation(headers: &HeaderMap) -> bool {
 }
 
 /// Reads events, over a whole request: ids may not repeat, keyed ones are counted.
-struct EventReader<'a> {
+pub(super) struct EventReader<'a> {
     log: &'a Log,
     event_bytes_max: usize,
     key: Option<String>,
@@ -375,15 +375,21 @@ struct EventReader<'a> {
 
 impl<'a> EventReader<'a> {
     fn new(request: &Request<'a>) -> Result<Self, Problem> {
-        Ok(Self {
-            log: request.log,
-            event_bytes_max: request.app.limits.event_bytes,
-            key: idempotency_key(request.headers)?,
+        let key = idempotency_key(request.headers)?;
+        Ok(Self { key, ..Self::unkeyed(request.log, request.app.limits.event_bytes) })
+    }
+
+    /// One that no key gives ids.
+    pub(super) fn unkeyed(log: &'a Log, event_bytes_max: usize) -> Self {
+        Self {
+            log,
+            event_bytes_max,
+            key: None,
             index: 0,
             any_keyed: false,
             ids: HashSet::new(),
             streams: HashSet::new(),
-        })
+        }
     }
 
     fn stream(&mut self, write: &RawWrite) -> Result<StreamKey, Problem> {
@@ -407,7 +413,7 @@ impl<'a> EventReader<'a> {
         events.map(|(i, event)| self.event(event, &format!("{pointer}/events/{i}"))).collect()
     }
 
-    fn event(&mut self, input: EventInput, pointer: &str) -> Result<NewEvent, Problem> {
+    pub(super) fn event(&mut self, input: EventInput, pointer: &str) -> Result<NewEvent, Problem> {
         let refuse = |member: &str, detail: String| {
             Problem::invalid(vec![Fault::at(&format!("{pointer}/{member}"), detail)])
         };

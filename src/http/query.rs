@@ -16,7 +16,10 @@ use crate::model::{
         FILTER_VALUES_MAX, LISTING_DEFAULT, LISTING_MAX, PAGE_EVENTS_DEFAULT, WAIT_SECONDS_MAX,
     },
 };
-use crate::{engine::tail::From, storage::Listing};
+use crate::{
+    engine::{reduce::Until, tail::From},
+    storage::Listing,
+};
 
 /// The parameters of a query that nobody has taken yet, and what is wrong with those taken.
 #[derive(Debug)]
@@ -225,6 +228,21 @@ impl Query {
             (None, None) => From::Start,
         };
         (from, filter)
+    }
+
+    /// As of when a stream is reduced.
+    pub(super) fn until(&mut self) -> Until {
+        let position = self.number("until_position");
+        if position.is_some_and(|position| !(0..=INTEGER_MAX).contains(&position)) {
+            self.refuse("until_position", "expected 0 to 9007199254740991");
+        }
+        let mut until = |name: &str| {
+            let until = self.time(&format!("{name}_until"));
+            TimeRange { from: None, until }
+        };
+        let (occurred, observed, recorded) =
+            (until("occurred"), until("observed"), until("recorded"));
+        Until { position, filter: Filter { occurred, observed, recorded, ..Filter::default() } }
     }
 
     /// The event that a projection is to hold, and how long to wait for that.

@@ -35,7 +35,7 @@ pub use name::{
     StreamName,
 };
 pub use projection::{Change, Edit, Guard, Projection, Save};
-pub use projector::{Definition, Form, Progress, Revision, Standing};
+pub use projector::{Definition, Form, Parked, Progress, Revision, Skipped, Standing};
 pub use publish::{Ack, Publish, Write, WriteAck};
 pub use range::{Direction, Page, Scan};
 pub use source::{Source, StreamKey};

@@ -1,5 +1,10 @@
 //! A projector: a definition, in revisions, that reduces the events of a source to documents.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
 use super::{
     name::{ProjectionName, ProjectorName},
     time::Timestamp,
@@ -12,6 +17,8 @@ pub enum Form {
     Module,
     /// A JSON object, with functions as strings.
     Parts,
+    /// A projector of the program that the store is part of: code in Rust.
+    Native,
 }
 
 /// What a revision is to those who read.
@@ -23,6 +30,8 @@ pub enum Standing {
     Active,
     /// It was active before.
     Former,
+    /// Its projector is gone, and its documents are the projection yet.
+    Retained,
     /// It is being removed.
     Dropped,
 }
@@ -44,11 +53,12 @@ macro_rules! words {
     };
 }
 
-words!(Form { Module = "module", Parts = "parts" });
+words!(Form { Module = "module", Parts = "parts", Native = "native" });
 words!(Standing {
     Building = "building",
     Active = "active",
     Former = "former",
+    Retained = "retained",
     Dropped = "dropped"
 });
 
@@ -84,6 +94,24 @@ impl Revision {
     pub fn documents(&self) -> ProjectionName {
         ProjectionName::stored(format!("{}{FED}{}", self.projector, self.id))
     }
+
+    /// That of the entries that wait, by their ids.
+    #[must_use]
+    pub fn parked(&self) -> ProjectionName {
+        ProjectionName::stored(format!("{}{FED}parked", self.documents()))
+    }
+
+    /// That of what was made of streams on demand.
+    #[must_use]
+    pub fn snapshots(&self) -> ProjectionName {
+        ProjectionName::stored(format!("{}{FED}snapshots", self.documents()))
+    }
+
+    /// All names under which it keeps something.
+    #[must_use]
+    pub fn names(&self) -> [ProjectionName; 3] {
+        [self.snapshots(), self.parked(), self.documents()]
+    }
 }
 
 /// Between the name of a projector and the id of a revision: a character that no name has.
@@ -104,16 +132,70 @@ impl ProjectionName {
 }
 
 /// How far a revision is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Progress {
     /// The cursor past what was applied or passed over; empty before the first.
+    #[serde(skip)]
     pub cursor: String,
+    /// What the revision is to do, and has not done: a line of JSON each.
+    #[serde(skip)]
+    pub orders: String,
     /// The last event of those.
     pub sequence_number: i64,
     /// When that was recorded.
+    #[serde(with = "micros")]
     pub recorded_at: Option<Timestamp>,
     /// How many were applied.
     pub events: i64,
-    /// How many had no handler: a JSON object, by name.
-    pub ignored: String,
+    /// How many had no handler, by name.
+    pub ignored: BTreeMap<String, i64>,
+    /// Those that somebody decided to pass over.
+    pub skipped: Vec<Skipped>,
+    /// What waits until somebody decides.
+    pub parked: Parked,
+    /// Events a second, in the last seconds that there were any.
+    pub rate: i64,
+}
+
+/// An event that is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    pub event: Uuid,
+    pub sequence_number: i64,
+    /// The entry that it was not applied to; nothing: any.
+    pub id: Option<String>,
+    /// When that was decided.
+    #[serde(with = "micros")]
+    pub at: Option<Timestamp>,
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Parked {
+    /// Entries.
+    pub ids: i64,
+    /// Events of those.
+    pub events: i64,
+}
+
+/// A time as microseconds.
+mod micros {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::model::Timestamp;
+
+    #[expect(clippy::ref_option, reason = "serde gives it so")]
+    pub(super) fn serialize<S: Serializer>(
+        at: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        at.map(Timestamp::micros).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map(Timestamp::of_stored))
+    }
 }

@@ -31,6 +31,12 @@ impl Document {
         Self { kept, state, metadata }
     }
 
+    /// Its state and its metadata; nothing if it is deleted.
+    #[must_use]
+    pub fn texts(&self) -> Option<(&str, &str)> {
+        (!self.kept.deleted).then_some((self.state.as_str(), self.metadata.as_str()))
+    }
+
     /// About the bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -45,6 +51,10 @@ pub type Documents = HashMap<EntryId, Option<Document>>;
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
     events: Vec<(&'a Event, String, Vec<EntryId>)>,
+    /// Whether the ids are known.
+    located: bool,
+    /// Events, by their index, that are not applied to these documents now.
+    aside: Vec<(usize, EntryId)>,
 }
 
 impl<'a> Batch<'a> {
@@ -55,7 +65,41 @@ impl<'a> Batch<'a> {
             write_event(&mut text, event);
             (event, text, vec![EntryId::stored(event.stream.stream.shared())])
         };
-        Self { events: events.into_iter().map(one).collect() }
+        let events = events.into_iter().map(one).collect();
+        Self { events, located: false, aside: Vec::new() }
+    }
+
+    /// These events, of one document.
+    pub fn of_entry(events: impl IntoIterator<Item = &'a Event>, id: &EntryId) -> Self {
+        let mut batch = Self::of(events);
+        batch.events.iter_mut().for_each(|event| event.2 = vec![id.clone()]);
+        Self { located: true, ..batch }
+    }
+
+    /// Whether it is known which documents the events are of.
+    #[must_use]
+    pub fn is_located(&self) -> bool {
+        self.located
+    }
+
+    /// Leaves out what is not to be applied now: all ids are known, and each is judged.
+    pub fn set_aside(&mut self, waits: impl Fn(&Event, &EntryId) -> bool) {
+        self.located = true;
+        for (index, (event, _, ids)) in self.events.iter_mut().enumerate() {
+            ids.retain(|id| {
+                let waits = waits(event, id);
+                if waits {
+                    self.aside.push((index, id.clone()));
+                }
+                !waits
+            });
+        }
+    }
+
+    /// What was left out of the first so many events.
+    pub fn aside(&self, count: usize) -> impl Iterator<Item = (&'a Event, &EntryId)> {
+        let aside = self.aside.iter().filter(move |(index, _)| *index < count);
+        aside.filter_map(|(index, id)| Some((self.event(*index)?, id)))
     }
 
     #[must_use]
@@ -66,6 +110,11 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> impl Iterator<Item = &'a Event> {
+        self.events.iter().map(|(event, ..)| *event)
     }
 
     /// The event at an index.
@@ -91,10 +140,22 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// The ids of an event.
+    #[must_use]
+    pub fn ids_of(&self, index: usize) -> &[EntryId] {
+        self.events.get(index).map_or(&[], |(_, _, ids)| ids)
+    }
+
+    /// The document that a worker calls by a number.
+    #[must_use]
+    pub fn id(&self, entry: u32) -> Option<EntryId> {
+        self.order().get(entry as usize).map(|id| (*id).clone())
+    }
+
     /// What a worker is asked for the ids.
     #[must_use]
     pub fn where_to(&self) -> Work<'_> {
-        Work::Locate { events: self.given(0..self.len(), &HashMap::new()) }
+        Work::Locate { events: self.given(&HashMap::new()) }
     }
 
     /// All documents that are touched.
@@ -102,21 +163,17 @@ impl<'a> Batch<'a> {
         self.events.iter().flat_map(|(_, _, ids)| ids)
     }
 
-    /// The documents of some of the events, in the order in which a worker is told of them.
-    fn order(&self, range: std::ops::Range<usize>) -> Vec<&EntryId> {
-        let mut ids: Vec<&EntryId> =
-            self.events[range].iter().flat_map(|(_, _, ids)| ids).collect();
+    /// The documents, in the order in which a worker is told of them.
+    #[must_use]
+    pub fn order(&self) -> Vec<&EntryId> {
+        let mut ids: Vec<&EntryId> = self.ids().collect();
         ids.sort_unstable();
         ids.dedup();
         ids
     }
 
-    fn given(
-        &self,
-        range: std::ops::Range<usize>,
-        places: &HashMap<&EntryId, u32>,
-    ) -> Vec<Given<'_>> {
-        self.events[range]
+    fn given(&self, places: &HashMap<&EntryId, u32>) -> Vec<Given<'_>> {
+        self.events
             .iter()
             .map(|(event, text, ids)| Given {
                 name: event.name.as_str(),
@@ -126,41 +183,33 @@ impl<'a> Batch<'a> {
             .collect()
     }
 
-    /// What a worker is asked to make of some of the events.
+    /// What a worker is asked to make of the events.
     #[must_use]
-    pub fn work<'b>(&'b self, range: std::ops::Range<usize>, documents: &'b Documents) -> Work<'b> {
-        let order = self.order(range.clone());
-        let live = |id: &EntryId| {
-            let document = documents.get(id)?.as_ref()?;
-            (!document.kept.deleted).then_some(document)
-        };
-        let entries = order.iter().map(|id| match live(id) {
-            Some(document) => Entry {
-                state: Some(document.state.as_str()),
-                metadata: Some(document.metadata.as_str()),
-            },
-            None => Entry { state: None, metadata: None },
+    pub fn work<'b>(&'b self, documents: &'b Documents, traced: bool) -> Work<'b> {
+        let order = self.order();
+        let entries = order.iter().map(|id| {
+            let texts = documents.get(id).and_then(|document| document.as_ref()?.texts());
+            Entry { state: texts.map(|(state, _)| state), metadata: texts.map(|(_, of)| of) }
         });
         let entries = entries.collect();
         let places = order.into_iter().zip(0..).collect();
-        Work::Apply { entries, events: self.given(range, &places), traced: false }
+        Work::Apply { entries, events: self.given(&places), traced }
     }
 
-    /// What became of documents, of what a worker answered that was asked for a range and applied so many of it. A
-    /// state that cannot be kept is a fault, in words.
+    /// What became of documents, of what a worker answered that applied so many of the events. A state that cannot be
+    /// kept is a fault, in words.
     pub fn done(
         &self,
-        asked: std::ops::Range<usize>,
         count: usize,
         name: &ProjectionName,
         rules: &Rules,
         entries: Vec<(u32, Option<Saved>)>,
         documents: &Documents,
-    ) -> Result<Vec<Document>, String> {
+    ) -> Result<Vec<Document>, (EntryId, String)> {
         // The places in an answer are those of the question.
-        let order = self.order(asked.clone());
+        let order = self.order();
         let mut applied: HashMap<&EntryId, Vec<&Event>> = HashMap::new();
-        for (event, _, ids) in self.events[asked].iter().take(count) {
+        for (event, _, ids) in self.events.iter().take(count) {
             ids.iter().for_each(|id| applied.entry(id).or_default().push(event));
         }
         let mut done = Vec::with_capacity(entries.len());
@@ -168,7 +217,8 @@ impl<'a> Batch<'a> {
             let Some(id) = order.get(place as usize).copied() else { continue };
             let events = applied.get(id).map(Vec::as_slice).unwrap_or_default();
             let before = documents.get(id).and_then(Option::as_ref).map(|document| &document.kept);
-            done.extend(document(name, id, rules, events, before, saved.as_ref())?);
+            let document = document(name, id, rules, events, before, saved.as_ref());
+            done.extend(document.map_err(|fault| (id.clone(), fault))?);
         }
         Ok(done)
     }
@@ -253,7 +303,7 @@ mod tests {
         // In the order of a, b, c.
         let entries = vec![(1, saved("\"of b\"")), (2, saved("\"of c\""))];
         let name = ProjectionName::stored("any");
-        let done = batch.done(0..3, 2, &name, &rules, entries, &Documents::new());
+        let done = batch.done(2, &name, &rules, entries, &Documents::new());
         let done: Vec<String> = done
             .expect("they can be kept")
             .iter()

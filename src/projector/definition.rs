@@ -36,6 +36,7 @@ pub struct Rules {
     /// Whether the definition gives the ids; else they are the names of streams.
     pub has_id: bool,
     pub missing_handler: MissingHandler,
+    pub on_error: OnError,
     pub activate: Activate,
     pub allowance: Allowance,
     /// Events that a worker is given at once.
@@ -79,25 +80,29 @@ struct PlainSource {
 }
 
 /// What becomes of an event that has no handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingHandler {
     /// It is counted, and passed over.
     #[default]
     Ignore,
-    /// It halts the projector.
+    /// It fails.
     Fail,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What an event that fails stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum OnError {
+pub enum OnError {
+    /// The projector.
     #[default]
     Halt,
+    /// The entry that it was applied to: that waits, with what follows; others go on.
+    Park,
 }
 
 /// When a changed definition takes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activate {
     /// By itself, once it has caught up.
@@ -176,7 +181,6 @@ impl Rules {
             let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
             Fault { pointer, detail }
         })?;
-        let OnError::Halt = plain.on_error;
         let Language::Javascript = plain.language;
         let (source, categories) = plain.source.read()?;
         let limits = plain.limits.read()?;
@@ -187,6 +191,7 @@ impl Rules {
             any: description.any,
             has_id: description.has_id,
             missing_handler: plain.missing_handler,
+            on_error: plain.on_error,
             activate: plain.activate,
             allowance: allowance(&limits),
             batch_events: usize::try_from(limits[7]).unwrap_or(usize::MAX),
@@ -200,7 +205,11 @@ impl Rules {
         if self.categories.as_ref().is_some_and(|of| !of.contains(category)) {
             return Concern::Elsewhere;
         }
-        if self.any || self.handlers.contains(event.name.as_str()) {
+        if self.any
+            || self.handlers.contains(event.name.as_str())
+            // To fail.
+            || self.missing_handler == MissingHandler::Fail
+        {
             Concern::Applied
         } else {
             Concern::Ignored

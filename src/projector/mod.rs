@@ -2,6 +2,8 @@
 
 pub mod batch;
 pub mod definition;
+pub mod native;
 
 pub use batch::{Batch, Document, Documents};
 pub use definition::{Fault, Rules};
+pub use native::{Native, Outcome, Projector, Settings};

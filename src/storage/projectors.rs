@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     StorageError,
     indexes::reindex,
-    projections::{Kept, ProjectionSection, Stretch},
+    projections::{Kept, Last, ProjectionSection, Stretch},
 };
 use crate::model::{
     Definition, Direction, EntryId, Log, LogName, Progress, ProjectionName, ProjectorName,
@@ -51,6 +51,10 @@ pub struct Advance {
     pub to: Progress,
     /// What became of documents. Their changes are numbered here.
     pub kept: Vec<Kept>,
+    /// What became of entries that wait.
+    pub parked: Vec<Kept>,
+    /// The orders that are done: those that came first.
+    pub done: String,
     /// Why it goes no further.
     pub halt: Option<String>,
 }
@@ -67,12 +71,13 @@ pub trait Projectors: Send + Sync {
         log: &Log,
         projector: Option<&ProjectorName>,
     ) -> Result<Vec<Revision>, StorageError>;
-    /// Puts a definition; its first revision is active at once.
+    /// Puts a definition; its first revision is active at once. One that is there is built again, if that is asked.
     async fn put_projector(
         &self,
         log: &Log,
         projector: &ProjectorName,
         definition: &Definition,
+        again: bool,
     ) -> Result<Put, StorageError>;
     /// Holds a revision for a while, if nobody else does; how far it is.
     async fn hold(
@@ -85,8 +90,13 @@ pub trait Projectors: Send + Sync {
     async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError>;
     /// Goes on; false if it does not stand there any more, is halted, or is not held by this owner.
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError>;
-    /// Halts a revision, or lets it go on; false if it is not there.
-    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError>;
+    /// Halts a revision, or lets it go on, with an order if there is one; false if it is not there.
+    async fn halt(
+        &self,
+        revision: i64,
+        why: Option<&str>,
+        order: &str,
+    ) -> Result<bool, StorageError>;
     /// Makes a revision the one that answers; false if it is not there.
     async fn activate(
         &self,
@@ -94,12 +104,20 @@ pub trait Projectors: Send + Sync {
         projector: &ProjectorName,
         number: i64,
     ) -> Result<bool, StorageError>;
-    /// Drops a projector with all of its revisions; false if it is not there.
+    /// Drops a projector with all of its revisions; false if it is not there. What the active one fed may be retained.
     async fn delete_projector(
         &self,
         log: &Log,
         projector: &ProjectorName,
+        retain: bool,
     ) -> Result<bool, StorageError>;
+    /// Keeps snapshots of a revision, unless it is dropped.
+    async fn keep_snapshots(
+        &self,
+        log: &Log,
+        revision: &Revision,
+        snapshots: &[Kept],
+    ) -> Result<(), StorageError>;
     /// Removes some documents of a dropped revision, or the revision itself if there are none; whether it is gone.
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError>;
 }
@@ -144,12 +162,53 @@ pub(super) fn fresh(
 pub(super) async fn delete(
     section: &mut dyn ProjectorSection,
     projector: &ProjectorName,
+    retain: bool,
 ) -> Result<bool, StorageError> {
     let known = there(section.known(projector).await?);
     for revision in &known {
-        section.drop_revision(revision).await?;
+        match revision.standing {
+            Standing::Active | Standing::Retained if retain => {
+                section.set_standing(revision.id, Standing::Retained).await?;
+            }
+            _ => section.drop_revision(revision).await?,
+        }
     }
     Ok(!known.is_empty())
+}
+
+/// Keeps snapshots of a revision of a locked projector.
+pub(super) async fn keep_snapshots(
+    section: &mut dyn ProjectorSection,
+    revision: &Revision,
+    snapshots: &[Kept],
+) -> Result<(), StorageError> {
+    let known = there(section.known(&revision.projector).await?);
+    if known.iter().any(|known| known.id == revision.id) {
+        keep(section, &revision.snapshots(), snapshots).await?;
+    }
+    Ok(())
+}
+
+/// Keeps documents that have no indexes.
+async fn keep(
+    section: &mut dyn ProjectorSection,
+    name: &ProjectionName,
+    documents: &[Kept],
+) -> Result<(), StorageError> {
+    if documents.is_empty() {
+        return Ok(());
+    }
+    let last = section.last(name).await?;
+    section.keep(&numbered(documents, last)).await
+}
+
+/// Documents, their changes numbered after the last one.
+fn numbered(documents: &[Kept], last: Last) -> Vec<Kept> {
+    let mut documents = documents.to_vec();
+    for (change, kept) in (last.change + 1..).zip(&mut documents) {
+        kept.change = change;
+    }
+    documents
 }
 
 /// Those that are not dropped.
@@ -161,15 +220,20 @@ pub(super) fn there(mut revisions: Vec<Revision>) -> Vec<Revision> {
 /// Puts a definition of a locked projector.
 pub(super) async fn put(
     section: &mut dyn ProjectorSection,
-    fresh: Revision,
+    mut fresh: Revision,
+    again: bool,
 ) -> Result<Put, StorageError> {
     let known = section.known(&fresh.projector).await?;
     let number = known.last().map_or(1, |last| last.number + 1);
     let known = there(known);
-    let same = known
-        .iter()
-        .find(|known| known.definition == fresh.definition && known.standing != Standing::Former);
-    if let Some(same) = same {
+    let same = known.iter().find(|known| {
+        let stands = matches!(known.standing, Standing::Active | Standing::Building);
+        stands && known.definition == fresh.definition
+    });
+    if let Some(same) = same.filter(|_| again) {
+        // What somebody decided about events is decided.
+        fresh.progress.skipped.clone_from(&same.progress.skipped);
+    } else if let Some(same) = same {
         // One that is built beside what is to answer is not wanted any more.
         let others = known
             .iter()
@@ -184,13 +248,15 @@ pub(super) async fn put(
         return Ok(Put::Occupied);
     }
     // One that was never active is not waited for any more.
-    for building in known.iter().filter(|known| known.standing != Standing::Active) {
+    let answers =
+        |known: &&Revision| matches!(known.standing, Standing::Active | Standing::Retained);
+    for building in known.iter().filter(|known| !answers(known)) {
         section.drop_revision(building).await?;
     }
     let standing = if known.is_empty() { Standing::Active } else { Standing::Building };
     let added = section.add_revision(&Revision { number, standing, ..fresh }).await?;
     // Queries go on to be served.
-    if let Some(active) = known.iter().find(|known| known.standing == Standing::Active) {
+    if let Some(active) = known.iter().find(answers) {
         for declared in section.indexes(&active.documents()).await? {
             section.begin_index(&added.documents(), &declared.index).await?;
         }
@@ -213,23 +279,24 @@ async fn has_documents(
     Ok(!section.stretch(&stretch).await?.documents.is_empty())
 }
 
-/// Makes a revision of a locked projector the one that answers.
+/// Makes a revision of a locked projector the one that answers; what was retained until then is removed.
 pub(super) async fn activate(
     section: &mut dyn ProjectorSection,
     projector: &ProjectorName,
     number: i64,
 ) -> Result<bool, StorageError> {
     let known = there(section.known(projector).await?);
-    if !known.iter().any(|known| known.number == number) {
+    let retained = |known: &Revision| known.standing == Standing::Retained;
+    if !known.iter().any(|known| known.number == number && !retained(known)) {
         return Ok(false);
     }
     for known in known {
-        let standing = match known.number == number {
-            true => Standing::Active,
-            false if known.standing == Standing::Active => Standing::Former,
-            false => continue,
-        };
-        section.set_standing(known.id, standing).await?;
+        match known.standing {
+            _ if known.number == number => section.set_standing(known.id, Standing::Active).await?,
+            Standing::Active => section.set_standing(known.id, Standing::Former).await?,
+            Standing::Retained => section.drop_revision(&known).await?,
+            Standing::Building | Standing::Former | Standing::Dropped => {}
+        }
     }
     Ok(true)
 }
@@ -242,14 +309,14 @@ pub(super) async fn advance(
     if !section.pass(step).await? {
         return Ok(false);
     }
+    if let Some(first) = step.parked.first() {
+        keep(section, &first.projection.name, &step.parked).await?;
+    }
     if step.kept.is_empty() {
         return Ok(true);
     }
     let last = section.last(&step.documents).await?;
-    let mut kept = step.kept.clone();
-    for (change, kept) in (last.change + 1..).zip(&mut kept) {
-        kept.change = change;
-    }
+    let kept = numbered(&step.kept, last);
     let indexes = if last.indexed { section.indexes(&step.documents).await? } else { Vec::new() };
     let mut before = HashMap::new();
     if !indexes.is_empty() {

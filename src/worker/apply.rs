@@ -27,7 +27,7 @@ impl Script {
                 match calls.ids(event) {
                     Ok(ids) => located.ids.push(ids),
                     Err(thrown) => {
-                        located.fault = Some(self.fault(Some(index), thrown));
+                        located.fault = Some(self.fault(Some(index), None, thrown));
                         return;
                     }
                 }
@@ -68,7 +68,7 @@ impl Script {
                         );
                     match done {
                         Err(thrown) => {
-                            applied.fault = Some(self.fault(Some(index), thrown));
+                            applied.fault = Some(self.fault(Some(index), Some(*entry), thrown));
                             applied.console = calls.console();
                             return;
                         }
@@ -100,7 +100,7 @@ impl Script {
                     Err(thrown) => {
                         // Which event it was is found by those who ask for fewer at once.
                         let event = (applied.events == 1).then_some(0);
-                        applied.fault = Some(self.fault(event, thrown));
+                        applied.fault = Some(self.fault(event, Some(index), thrown));
                         applied.entries.clear();
                         return;
                     }
@@ -209,7 +209,7 @@ impl<'a, 'js> Calls<'a, 'js> {
     fn step(&self, place: &mut Held<'_, 'js>, event: &Given<'_>) -> Result<(), Thrown> {
         let own = self.handlers.iter().find(|(name, _)| *name == event.name);
         let Some(handler) = own.map(|(_, handler)| handler).or(self.any.as_ref()) else {
-            return Ok(());
+            return Err(Thrown::new("it has no handler"));
         };
         let (state, metadata) = match place {
             Held::Live { state, metadata } => (state.clone(), metadata.clone()),

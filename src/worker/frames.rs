@@ -131,6 +131,8 @@ pub struct Position {
 pub struct Fault {
     /// Of those given, which event it was; nothing if it is not known.
     pub event: Option<u32>,
+    /// And which of the entries.
+    pub entry: Option<u32>,
     pub message: String,
     pub stack: String,
     pub place: Option<Position>,

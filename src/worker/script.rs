@@ -74,7 +74,9 @@ impl Code {
         // The innermost place comes first.
         stack.lines().find_map(|line| {
             self.0.iter().find_map(|(file, pointer, text)| {
-                Some((pointer.as_str(), position(line, file, text)?))
+                // A function that was sent as a string stands on the second line.
+                let before = u32::from(file != MODULE);
+                Some((pointer.as_str(), position(line, file, text, before)?))
             })
         })
     }
@@ -136,9 +138,9 @@ impl Script {
     }
 
     /// What was thrown, as it is told.
-    pub(super) fn fault(&self, event: Option<u32>, thrown: Thrown) -> Fault {
+    pub(super) fn fault(&self, event: Option<u32>, entry: Option<u32>, thrown: Thrown) -> Fault {
         let place = self.code.find(&thrown.stack).map(|(_, place)| place);
-        Fault { event, message: thrown.message, stack: thrown.stack, place }
+        Fault { event, entry, message: thrown.message, stack: thrown.stack, place }
     }
 }
 
@@ -313,7 +315,10 @@ impl<'js> Loading<'_, 'js> {
                     let value = self.member(&object, &name);
                     let Some(function) = value.and_then(Value::into_function) else {
                         let pointer = format!("/handlers/{}", escaped(&name));
-                        self.complain(&pointer, "expected a function of (state, event)");
+                        // What does not compile was told already.
+                        if !self.complaints.iter().any(|known| known.pointer == pointer) {
+                            self.complain(&pointer, "expected a function of (state, event)");
+                        }
                         continue;
                     };
                     let function = Persistent::save(self.ctx, function);

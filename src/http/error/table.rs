@@ -24,6 +24,8 @@ pub enum Kind {
     EntryAmbiguous,
     ProjectionFed,
     ProjectionOccupied,
+    NothingWaits,
+    ProjectorFaulted,
     HistoryDiverged,
     /// A condition in a header failed.
     ConditionFailed,
@@ -64,7 +66,7 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::MalformedRequest,
         Self::HostNotAllowed,
         Self::RouteNotFound,
@@ -83,6 +85,8 @@ impl Kind {
         Self::EntryAmbiguous,
         Self::ProjectionFed,
         Self::ProjectionOccupied,
+        Self::NothingWaits,
+        Self::ProjectorFaulted,
         Self::HistoryDiverged,
         Self::ConditionFailed,
         Self::EntryConditionFailed,
@@ -223,6 +227,20 @@ impl Kind {
                 "The projection of this name has entries that were saved",
                 "A projector feeds the projection of its own name, and this one has entries of clients. Drop it first, or \
                  choose another name.",
+            ),
+            Self::NothingWaits => row(
+                StatusCode::CONFLICT,
+                "nothing-waits",
+                "There is nothing to retry or to skip",
+                "A projector waits if it is faulted, and a parked entry does; this one is neither. Its status tells what \
+                 waits.",
+            ),
+            Self::ProjectorFaulted => row(
+                StatusCode::CONFLICT,
+                "projector-faulted",
+                "An event could not be applied",
+                "`errors` names it, with the line of the definition. Mend the definition, or ask for the state before \
+                 that event.",
             ),
             Self::HistoryDiverged => row(
                 StatusCode::GONE,

@@ -10,6 +10,7 @@ use crate::{
     model::{Definition, Log, Progress, ProjectorName, Revision, Standing},
     storage::{
         StorageError,
+        projections::Kept,
         projectors::{self, Advance, Listed, ProjectorSection, Projectors, Put},
     },
 };
@@ -67,9 +68,12 @@ impl ProjectorSection for Documents {
             return Ok(false);
         }
         let (id, to, halt) = (step.revision, step.to.clone(), step.halt.clone());
+        let done = step.done.clone();
         self.stage(move |drawer| {
-            if let Some(stored) = drawer.revisions.get_mut(&id) {
-                (stored.revision.progress, stored.revision.halt) = (to, halt);
+            if let Some(Stored { revision, .. }) = drawer.revisions.get_mut(&id) {
+                let orders = std::mem::take(&mut revision.progress.orders);
+                let orders = orders.strip_prefix(&done).unwrap_or(&orders).to_owned();
+                (revision.progress, revision.halt) = (Progress { orders, ..to }, halt);
             }
         });
         Ok(true)
@@ -140,9 +144,10 @@ impl Projectors for MemoryStore {
         log: &Log,
         projector: &ProjectorName,
         definition: &Definition,
+        again: bool,
     ) -> Result<Put, StorageError> {
         let fresh = projectors::fresh(projector, definition, self.clock.now());
-        self.changed(log, async |section| projectors::put(section, fresh).await).await
+        self.changed(log, async |section| projectors::put(section, fresh, again).await).await
     }
 
     async fn hold(
@@ -171,14 +176,23 @@ impl Projectors for MemoryStore {
         self.changed(log, async |section| projectors::advance(section, step).await).await
     }
 
-    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+    async fn halt(
+        &self,
+        revision: i64,
+        why: Option<&str>,
+        order: &str,
+    ) -> Result<bool, StorageError> {
         let why = why.map(str::to_owned);
         let logs: Vec<_> = lock(&self.logs).values().cloned().collect();
         let of = |entry: &&super::Entry| lock(&entry.drawer).revisions.contains_key(&revision);
         let Some(entry) = logs.iter().find(of) else { return Ok(false) };
         // A step that is under way comes first.
         let _turn = entry.editing.lock().await;
-        Ok(self.with(revision, |stored| stored.revision.halt = why).is_some())
+        let told = self.with(revision, |Stored { revision, .. }| {
+            revision.halt = why;
+            revision.progress.orders.push_str(order);
+        });
+        Ok(told.is_some())
     }
 
     async fn activate(
@@ -197,19 +211,34 @@ impl Projectors for MemoryStore {
         &self,
         log: &Log,
         projector: &ProjectorName,
+        retain: bool,
     ) -> Result<bool, StorageError> {
         self.changed(log, async |section: &mut Documents| {
-            projectors::delete(section, projector).await
+            projectors::delete(section, projector, retain).await
         })
         .await
     }
 
+    async fn keep_snapshots(
+        &self,
+        log: &Log,
+        revision: &Revision,
+        snapshots: &[Kept],
+    ) -> Result<(), StorageError> {
+        let change = async |section: &mut Documents| {
+            projectors::keep_snapshots(section, revision, snapshots).await
+        };
+        self.changed(log, change).await
+    }
+
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
-        let (id, name) = (revision.id, revision.documents());
+        let (id, names) = (revision.id, revision.names());
         let change = async |section: &mut Documents| {
             section.stage(move |drawer| {
                 drawer.revisions.remove(&id);
-                drawer.forget(&name);
+                for name in &names {
+                    drawer.forget(name);
+                }
             });
             Ok(true)
         };

@@ -13,13 +13,12 @@ use super::{
     view::{READ, WRITE},
 };
 use crate::{
-    model::{
-        Definition, Log, Progress, ProjectionName, ProjectorName, Revision, Standing, Timestamp,
-    },
+    model::{Definition, Log, Progress, ProjectionName, ProjectorName, Revision, Standing},
     storage::{
         StorageError,
+        projections::Kept,
         projectors::{self, Advance, Listed, ProjectorSection, Projectors, Put},
-        sql::projectors::{listed, progress, revision},
+        sql::projectors::{listed, progress, revision, told},
     },
 };
 
@@ -42,7 +41,8 @@ impl ProjectorSection for Documents {
             .bind(text)
             .bind(description)
             .bind(Time::from(fresh.created_at))
-            .bind(fresh.standing.word());
+            .bind(fresh.standing.word())
+            .bind(told(&fresh.progress)?);
         let id = query.fetch_one(&mut self.loan.connection).await.map_err(of_query)?;
         Ok(Revision { id, ..fresh.clone() })
     }
@@ -69,11 +69,9 @@ impl ProjectorSection for Documents {
             .bind(step.owner.to_string())
             .bind(&step.from)
             .bind(&step.to.cursor)
-            .bind(step.to.sequence_number)
-            .bind(step.to.recorded_at.map_or(0, Timestamp::micros))
-            .bind(step.to.events)
-            .bind(&step.to.ignored)
-            .bind(step.halt.as_deref().unwrap_or_default());
+            .bind(told(&step.to)?)
+            .bind(step.halt.as_deref().unwrap_or_default())
+            .bind(&step.done);
         self.run(query).await.map(|rows| rows == 1)
     }
 }
@@ -145,9 +143,11 @@ impl Projectors for PostgresStore {
         log: &Log,
         projector: &ProjectorName,
         definition: &Definition,
+        again: bool,
     ) -> Result<Put, StorageError> {
         let fresh = projectors::fresh(projector, definition, self.clock.now());
-        self.changed(log, projector, async |section| projectors::put(section, fresh).await).await
+        self.changed(log, projector, async |section| projectors::put(section, fresh, again).await)
+            .await
     }
 
     async fn hold(
@@ -168,7 +168,7 @@ impl Projectors for PostgresStore {
                 .await
                 .map_err(super::error::of_commit)?;
             loan.give_back();
-            Ok(held.map(progress))
+            held.map(progress).transpose()
         })
         .await
     }
@@ -179,7 +179,7 @@ impl Projectors for PostgresStore {
         let found = query.fetch_optional(&mut loan.connection).await.map_err(of_query)?;
         sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
         loan.give_back();
-        Ok(found.map(progress))
+        found.map(progress).transpose()
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
@@ -192,9 +192,14 @@ impl Projectors for PostgresStore {
         .await
     }
 
-    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+    async fn halt(
+        &self,
+        revision: i64,
+        why: Option<&str>,
+        order: &str,
+    ) -> Result<bool, StorageError> {
         let query = sqlx::query(include_str!("sql/halt_revision.sql"));
-        self.told(query.bind(revision).bind(why.unwrap_or_default())).await
+        self.told(query.bind(revision).bind(why.unwrap_or_default()).bind(order)).await
     }
 
     async fn activate(
@@ -212,21 +217,39 @@ impl Projectors for PostgresStore {
         &self,
         log: &Log,
         projector: &ProjectorName,
+        retain: bool,
     ) -> Result<bool, StorageError> {
-        let change = async |section: &mut Documents| projectors::delete(section, projector).await;
+        let change =
+            async |section: &mut Documents| projectors::delete(section, projector, retain).await;
         self.changed(log, projector, change).await
     }
 
+    async fn keep_snapshots(
+        &self,
+        log: &Log,
+        revision: &Revision,
+        snapshots: &[Kept],
+    ) -> Result<(), StorageError> {
+        let change = async |section: &mut Documents| {
+            projectors::keep_snapshots(section, revision, snapshots).await
+        };
+        self.changed(log, &revision.projector, change).await
+    }
+
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
-        let name = revision.documents();
         in_time(async {
-            let mut section = self.locked(log, &name).await?;
+            let mut section = self.locked(log, &revision.documents()).await?;
             let most = i64::try_from(projectors::SWEPT_AT_ONCE).unwrap_or(i64::MAX);
-            let query = sqlx::query(include_str!("sql/sweep_projections.sql")).bind(log.id);
-            let gone = section.run(query.bind(name.as_str()).bind(most)).await? == 0;
+            let mut gone = true;
+            for name in revision.names() {
+                let query = sqlx::query(include_str!("sql/sweep_projections.sql")).bind(log.id);
+                gone &= section.run(query.bind(name.as_str()).bind(most)).await? == 0;
+            }
             if gone {
-                let query = sqlx::query(include_str!("sql/delete_projection_name.sql"));
-                section.run(query.bind(log.id).bind(name.as_str())).await?;
+                for name in revision.names() {
+                    let query = sqlx::query(include_str!("sql/delete_projection_name.sql"));
+                    section.run(query.bind(log.id).bind(name.as_str())).await?;
+                }
                 let query = sqlx::query(include_str!("sql/delete_revision.sql"));
                 section.run(query.bind(revision.id)).await?;
             }

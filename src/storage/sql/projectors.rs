@@ -2,7 +2,7 @@
 
 use super::rows::Columns;
 use crate::{
-    model::{Definition, Form, LogName, Progress, ProjectorName, Revision, Standing, Timestamp},
+    model::{Definition, Form, LogName, Progress, ProjectorName, Revision, Standing},
     storage::{StorageError, projectors::Listed},
 };
 
@@ -10,8 +10,8 @@ use crate::{
 pub(in crate::storage) fn listed(row: &impl Columns) -> Result<Listed, StorageError> {
     let broken = |error: sqlx::Error| StorageError::Broken(error.into());
     Ok(Listed {
-        log: LogName::stored(row.text(14).map_err(broken)?),
-        held: row.number(15).map_err(broken)? != 0,
+        log: LogName::stored(row.text(12).map_err(broken)?),
+        held: row.number(13).map_err(broken)? != 0,
         revision: revision(row)?,
     })
 }
@@ -35,18 +35,21 @@ pub(in crate::storage) fn revision(row: &impl Columns) -> Result<Revision, Stora
         halt: Some(column(8)?.to_owned()).filter(|halt| !halt.is_empty()),
         progress: progress((
             column(9)?.to_owned(),
-            number(10)?,
-            number(11)?,
-            number(12)?,
-            column(13)?.to_owned(),
-        )),
+            column(10)?.to_owned(),
+            column(11)?.to_owned(),
+        ))?,
     })
 }
 
-/// cursor, sequence number, recorded, events, ignored
+/// cursor, orders, the rest as JSON
 pub(in crate::storage) fn progress(
-    (cursor, sequence_number, recorded, events, ignored): (String, i64, i64, i64, String),
-) -> Progress {
-    let recorded_at = (recorded > 0).then(|| Timestamp::of_stored(recorded));
-    Progress { cursor, sequence_number, recorded_at, events, ignored }
+    (cursor, orders, told): (String, String, String),
+) -> Result<Progress, StorageError> {
+    let told = serde_json::from_str(&told).map_err(|error| StorageError::Broken(error.into()))?;
+    Ok(Progress { cursor, orders, ..told })
+}
+
+/// What is told of it beside its cursor and its orders, as JSON.
+pub(in crate::storage) fn told(progress: &Progress) -> Result<String, StorageError> {
+    serde_json::to_string(progress).map_err(|error| StorageError::Broken(error.into()))
 }

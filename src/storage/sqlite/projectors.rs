@@ -11,11 +11,12 @@ use super::{
     projections::Documents,
 };
 use crate::{
-    model::{Definition, Log, Progress, ProjectorName, Revision, Standing, Timestamp},
+    model::{Definition, Log, Progress, ProjectorName, Revision, Standing},
     storage::{
         StorageError,
+        projections::Kept,
         projectors::{self, Advance, Listed, ProjectorSection, Projectors, Put},
-        sql::projectors::{listed, progress, revision},
+        sql::projectors::{listed, progress, revision, told},
     },
 };
 
@@ -38,7 +39,8 @@ impl ProjectorSection for Documents {
             .bind(text)
             .bind(description)
             .bind(fresh.created_at.micros())
-            .bind(fresh.standing.word());
+            .bind(fresh.standing.word())
+            .bind(told(&fresh.progress)?);
         let id = query.fetch_one(&mut *self.transaction).await.map_err(of_query)?;
         Ok(Revision { id, ..fresh.clone() })
     }
@@ -65,11 +67,9 @@ impl ProjectorSection for Documents {
             .bind(step.owner.to_string())
             .bind(&step.from)
             .bind(&step.to.cursor)
-            .bind(step.to.sequence_number)
-            .bind(step.to.recorded_at.map_or(0, Timestamp::micros))
-            .bind(step.to.events)
-            .bind(&step.to.ignored)
-            .bind(step.halt.as_deref().unwrap_or_default());
+            .bind(told(&step.to)?)
+            .bind(step.halt.as_deref().unwrap_or_default())
+            .bind(&step.done);
         self.run(query).await.map(|rows| rows == 1)
     }
 }
@@ -114,9 +114,10 @@ impl Projectors for SqliteStore {
         log: &Log,
         projector: &ProjectorName,
         definition: &Definition,
+        again: bool,
     ) -> Result<Put, StorageError> {
         let fresh = projectors::fresh(projector, definition, self.clock.now());
-        self.changed(log, async |section| projectors::put(section, fresh).await).await
+        self.changed(log, async |section| projectors::put(section, fresh, again).await).await
     }
 
     async fn hold(
@@ -129,21 +130,26 @@ impl Projectors for SqliteStore {
         let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let query = sqlx::query_as(include_str!("sql/hold_revision.sql")).bind(revision);
         let query = query.bind(owner.to_string()).bind(now.saturating_add(micros)).bind(now);
-        Ok(query.fetch_optional(&self.writer).await.map_err(of_query)?.map(progress))
+        query.fetch_optional(&self.writer).await.map_err(of_query)?.map(progress).transpose()
     }
 
     async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError> {
         let query = sqlx::query_as(include_str!("sql/revision_progress.sql")).bind(revision);
-        Ok(query.fetch_optional(&self.readers).await.map_err(of_query)?.map(progress))
+        query.fetch_optional(&self.readers).await.map_err(of_query)?.map(progress).transpose()
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
         self.changed(log, async |section| projectors::advance(section, step).await).await
     }
 
-    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+    async fn halt(
+        &self,
+        revision: i64,
+        why: Option<&str>,
+        order: &str,
+    ) -> Result<bool, StorageError> {
         let query = sqlx::query(include_str!("sql/halt_revision.sql"));
-        let query = query.bind(revision).bind(why.unwrap_or_default());
+        let query = query.bind(revision).bind(why.unwrap_or_default()).bind(order);
         let done = query.execute(&self.writer).await.map_err(of_query)?;
         Ok(done.rows_affected() == 1)
     }
@@ -163,22 +169,39 @@ impl Projectors for SqliteStore {
         &self,
         log: &Log,
         projector: &ProjectorName,
+        retain: bool,
     ) -> Result<bool, StorageError> {
         self.changed(log, async |section: &mut Documents| {
-            projectors::delete(section, projector).await
+            projectors::delete(section, projector, retain).await
         })
         .await
     }
 
+    async fn keep_snapshots(
+        &self,
+        log: &Log,
+        revision: &Revision,
+        snapshots: &[Kept],
+    ) -> Result<(), StorageError> {
+        let change = async |section: &mut Documents| {
+            projectors::keep_snapshots(section, revision, snapshots).await
+        };
+        self.changed(log, change).await
+    }
+
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
-        let name = revision.documents();
         self.changed(log, async |section| {
             let most = i64::try_from(projectors::SWEPT_AT_ONCE).unwrap_or(i64::MAX);
-            let query = sqlx::query(include_str!("sql/sweep_projections.sql")).bind(log.id);
-            let gone = section.run(query.bind(name.as_str()).bind(most)).await? == 0;
+            let mut gone = true;
+            for name in revision.names() {
+                let query = sqlx::query(include_str!("sql/sweep_projections.sql")).bind(log.id);
+                gone &= section.run(query.bind(name.as_str()).bind(most)).await? == 0;
+            }
             if gone {
-                let query = sqlx::query(include_str!("sql/delete_projection_name.sql"));
-                section.run(query.bind(log.id).bind(name.as_str())).await?;
+                for name in revision.names() {
+                    let query = sqlx::query(include_str!("sql/delete_projection_name.sql"));
+                    section.run(query.bind(log.id).bind(name.as_str())).await?;
+                }
                 let query = sqlx::query(include_str!("sql/delete_revision.sql"));
                 section.run(query.bind(revision.id)).await?;
             }

@@ -40,7 +40,8 @@ fn owner(number: u128) -> Uuid {
 
 impl TestStore {
     async fn put(&self, log: &Log, projector: &ProjectorName, text: &str) -> Put {
-        let put = self.storage.projectors.put_projector(log, projector, &definition(text)).await;
+        let put =
+            self.storage.projectors.put_projector(log, projector, &definition(text), false).await;
         put.expect("it is answered")
     }
 
@@ -109,9 +110,11 @@ fn step(revision: &Revision, owner: Uuid, from: i64) -> Advance {
             sequence_number: from + 1,
             recorded_at: Some(time("2026-01-01T00:00:00Z")),
             events: from + 1,
-            ignored: String::new(),
+            ..Progress::default()
         },
         kept: vec![kept(revision, "a", from + 1)],
+        parked: Vec::new(),
+        done: String::new(),
         halt: None,
     }
 }
@@ -139,8 +142,12 @@ pub(super) async fn a_changed_definition_is_a_new_revision(store: TestStore) {
     assert!(!unknown.expect("it is answered"));
     // Another log has projectors of its own.
     assert_eq!(store.revisions(&store.log().await, &projector).await, []);
-    assert!(store.storage.projectors.delete_projector(&log, &projector).await.expect("it is"));
-    assert!(!store.storage.projectors.delete_projector(&log, &projector).await.expect("it is"));
+    assert!(
+        store.storage.projectors.delete_projector(&log, &projector, false).await.expect("it is")
+    );
+    assert!(
+        !store.storage.projectors.delete_projector(&log, &projector, false).await.expect("it is")
+    );
     assert_eq!(store.revisions(&log, &projector).await, []);
     let again = store.new_revision(&log, &projector, "three").await;
     assert!(again.id > third.id, "an id is never used again");
@@ -210,7 +217,12 @@ pub(super) async fn documents_and_progress_change_together(store: TestStore) {
         changed.expect("they are told").iter().map(|kept| kept.change).collect();
     assert_eq!(changed, [2]);
     // One that is dropped keeps nothing any more, and what it had is removed.
-    store.storage.projectors.delete_projector(&log, &projector).await.expect("it is dropped");
+    store
+        .storage
+        .projectors
+        .delete_projector(&log, &projector, false)
+        .await
+        .expect("it is dropped");
     assert!(!store.advance(&log, &step(&revision, me, 3)).await);
     assert_eq!(store.revisions(&log, &projector).await, []);
     while !store.storage.projectors.sweep(&log, &revision).await.expect("it is swept") {}
@@ -230,9 +242,9 @@ pub(super) async fn a_halted_revision_goes_no_further(store: TestStore) {
     let halted = store.revisions(&log, &projector).await.remove(0);
     assert_eq!((halted.halt, halted.progress.events), (halt, 1), "what came before is kept");
     assert!(!store.advance(&log, &step(&revision, me, 1)).await);
-    assert!(store.storage.projectors.halt(revision.id, None).await.expect("it is answered"));
+    assert!(store.storage.projectors.halt(revision.id, None, "").await.expect("it is answered"));
     assert!(store.advance(&log, &step(&revision, me, 1)).await);
-    assert!(store.storage.projectors.halt(revision.id, Some("paused")).await.expect("it is"));
+    assert!(store.storage.projectors.halt(revision.id, Some("paused"), "").await.expect("it is"));
     assert_eq!(store.revisions(&log, &projector).await[0].halt.as_deref(), Some("paused"));
-    assert!(!store.storage.projectors.halt(revision.id + 1_000, None).await.expect("it is"));
+    assert!(!store.storage.projectors.halt(revision.id + 1_000, None, "").await.expect("it is"));
 }

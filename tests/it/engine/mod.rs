@@ -1,7 +1,9 @@
 //! What runs between the door and the stores.
 
 mod committing;
+mod deciding;
 mod editing;
 mod projecting;
+mod reducing;
 mod stopped;
 mod tailing;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 19] = [
     "get", "list", "put", "publish", "read", "tail", "save", "delete", "drop", "find", "search",
-    "count", "pause", "resume", "activate",
+    "count", "pause", "resume", "activate", "retry", "skip", "rebuild", "preview",
 ];
 const FORBIDDEN: [&str; 4] = ["oneOf", "anyOf", "allOf", "discriminator"];
 

@@ -110,6 +110,18 @@ async fn write(server: &Server, store: &Troubled, kind: Kind) -> Option<Answer> 
 async fn projected(server: &Server, kind: Kind) -> Option<Answer> {
     Some(match kind {
         Kind::ProjectorNotFound => server.get("/v1/logs/default/projectors/none").await,
+        Kind::NothingWaits | Kind::ProjectorFaulted => {
+            let handler = "() => { throw new Error('odd'); }";
+            let definition = json!({"source": {"log": true}, "handlers": {"e": handler}});
+            server.put("/v1/logs/default/projectors/odd", &definition).await.expect(201);
+            if kind == Kind::NothingWaits {
+                server.post("/v1/logs/default/projectors/odd/skip?id=a", &json!(null)).await
+            } else {
+                publish(server, "prefer", "nothing").await.expect(201);
+                let state = events().replace("/events", "/state?projector=odd");
+                server.get(&state).await
+            }
+        }
         Kind::ProjectionFed | Kind::ProjectionOccupied => {
             let (entry, saved) =
                 (format!("{TOTALS}/entries/1"), json!({"source": {"log": true}, "state": 1}));

@@ -33,17 +33,17 @@ const CART: &str = r#"export default {
 };
 "#;
 
-fn path(projector: &str) -> String {
+pub(super) fn path(projector: &str) -> String {
     format!("/v1/logs/default/projectors/{projector}")
 }
 
-async fn define(server: &Server, projector: &str, module: &str) -> Answer {
+pub(super) async fn define(server: &Server, projector: &str, module: &str) -> Answer {
     let call = server.request(Method::PUT, &path(projector));
     call.header("content-type", "text/javascript").raw(module.to_owned()).send().await
 }
 
 /// Publishes one event; its number.
-async fn publish(server: &Server, stream: &str, name: &str, payload: Value) -> i64 {
+pub(super) async fn publish(server: &Server, stream: &str, name: &str, payload: Value) -> i64 {
     let (category, stream) = stream.split_once('/').expect("a category and a stream");
     let events = format!("/v1/logs/default/categories/{category}/streams/{stream}/events");
     let body = json!({"events": [{"name": name, "payload": payload}]});
@@ -52,13 +52,17 @@ async fn publish(server: &Server, stream: &str, name: &str, payload: Value) -> i
 }
 
 /// An entry, as soon as it holds an event.
-async fn entry(server: &Server, projection: &str, id: &str, number: i64) -> Answer {
+pub(super) async fn entry(server: &Server, projection: &str, id: &str, number: i64) -> Answer {
     let query = format!("min_sequence_number={number}&wait=30");
     server.get(&format!("/v1/logs/default/projections/{projection}/entries/{id}?{query}")).await
 }
 
 /// The projector, once something holds of it.
-async fn until(server: &Server, projector: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(
+    server: &Server,
+    projector: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Value {
     let look = async {
         loop {
             let found = server.get(&path(projector)).await.expect(200).json();
@@ -249,7 +253,7 @@ async fn what_is_no_definition_is_told_with_its_line() {
         .send()
         .await
         .problem(400, "malformed-request");
-    server.put(&path("preview"), &json!({})).await.fault(422, "invalid-request", "projector");
+    server.put(&path("preview"), &json!({})).await.problem(405, "method-not-allowed");
     server.put("/v1/logs/nowhere/projectors/x", &json!({})).await.problem(404, "log-not-found");
     assert_eq!(
         server.get("/v1/logs/default/projectors").await.expect(200).json(),
@@ -280,8 +284,9 @@ async fn what_a_projector_feeds_nobody_else_writes() {
     }
     server.put("/v1/logs/default/projections/mine/entries/a", &saved).await.expect(201);
     define(&server, "mine", PROFILES).await.problem(409, "projection-occupied");
-    // Once the projector is gone the name is free.
-    server.request(Method::DELETE, &path("profiles")).send().await.expect(200);
+    // Once the projector is gone, with what it fed, the name is free.
+    let gone = format!("{}?drop=true", path("profiles"));
+    server.request(Method::DELETE, &gone).send().await.expect(200);
     server.get(&format!("{projection}/entries/joe")).await.problem(404, "entry-not-found");
     server.put(&format!("{projection}/entries/joe"), &saved).await.expect(201);
 }

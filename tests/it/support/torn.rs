@@ -14,6 +14,7 @@ use everlog::{
     model::{Definition, Log, Progress, ProjectorName, Revision},
     storage::{
         Storage, StorageError,
+        projections::Kept,
         projectors::{Advance, Listed, Projectors, Put},
     },
 };
@@ -76,8 +77,9 @@ impl Projectors for Failing {
         log: &Log,
         projector: &ProjectorName,
         definition: &Definition,
+        again: bool,
     ) -> Result<Put, StorageError> {
-        self.inner.put_projector(log, projector, definition).await
+        self.inner.put_projector(log, projector, definition, again).await
     }
 
     async fn hold(
@@ -93,8 +95,13 @@ impl Projectors for Failing {
         self.inner.progress(revision).await
     }
 
-    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
-        self.inner.halt(revision, why).await
+    async fn halt(
+        &self,
+        revision: i64,
+        why: Option<&str>,
+        order: &str,
+    ) -> Result<bool, StorageError> {
+        self.inner.halt(revision, why, order).await
     }
 
     async fn activate(
@@ -110,8 +117,18 @@ impl Projectors for Failing {
         &self,
         log: &Log,
         projector: &ProjectorName,
+        retain: bool,
     ) -> Result<bool, StorageError> {
-        self.inner.delete_projector(log, projector).await
+        self.inner.delete_projector(log, projector, retain).await
+    }
+
+    async fn keep_snapshots(
+        &self,
+        log: &Log,
+        revision: &Revision,
+        snapshots: &[Kept],
+    ) -> Result<(), StorageError> {
+        self.inner.keep_snapshots(log, revision, snapshots).await
     }
 
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {

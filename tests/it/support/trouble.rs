@@ -17,7 +17,7 @@ use everlog::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
         Storage, StorageError, Tip, View,
         indexes::Unfinished,
-        projections::{EditOutcome, ProjectionView, Projections},
+        projections::{EditOutcome, Kept, ProjectionView, Projections},
         projectors::{Advance, Listed, Projectors, Put},
     },
 };
@@ -354,9 +354,10 @@ impl Projectors for Troubled {
         log: &Log,
         projector: &ProjectorName,
         definition: &Definition,
+        again: bool,
     ) -> Result<Put, StorageError> {
         self.fail(true)?;
-        self.inner.projectors.put_projector(log, projector, definition).await
+        self.inner.projectors.put_projector(log, projector, definition, again).await
     }
 
     async fn hold(
@@ -379,9 +380,14 @@ impl Projectors for Troubled {
         self.inner.projectors.advance(log, step).await
     }
 
-    async fn halt(&self, revision: i64, why: Option<&str>) -> Result<bool, StorageError> {
+    async fn halt(
+        &self,
+        revision: i64,
+        why: Option<&str>,
+        order: &str,
+    ) -> Result<bool, StorageError> {
         self.fail(true)?;
-        self.inner.projectors.halt(revision, why).await
+        self.inner.projectors.halt(revision, why, order).await
     }
 
     async fn activate(
@@ -398,9 +404,20 @@ impl Projectors for Troubled {
         &self,
         log: &Log,
         projector: &ProjectorName,
+        retain: bool,
     ) -> Result<bool, StorageError> {
         self.fail(true)?;
-        self.inner.projectors.delete_projector(log, projector).await
+        self.inner.projectors.delete_projector(log, projector, retain).await
+    }
+
+    async fn keep_snapshots(
+        &self,
+        log: &Log,
+        revision: &Revision,
+        snapshots: &[Kept],
+    ) -> Result<(), StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.keep_snapshots(log, revision, snapshots).await
     }
 
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {

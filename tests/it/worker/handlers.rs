@@ -28,11 +28,12 @@ async fn a_handler_may_give_a_state_change_it_or_delete_it() {
             "{handler}"
         );
     }
-    // What has no handler is passed over, also what objects inherit.
+    // What has no handler fails, also what objects inherit: nobody asks unless that is wanted.
     let code = counting("() => 1");
-    let others = [("toString", "{}"), ("__proto__", "{}"), ("other", "{}")];
-    let applied = shop.apply(&code, None, &others).await.expect("it answers");
-    assert_eq!((applied.events, applied.entries, applied.fault), (3, vec![], None));
+    for other in ["toString", "__proto__", "other"] {
+        let applied = shop.apply(&code, None, &[(other, "{}")]).await.expect("it answers");
+        assert_eq!(applied.fault.map(|fault| fault.message).as_deref(), Some("it has no handler"));
+    }
     let any = "export default {source: {log: true}, handlers: {'*': (s, e) => e.payload}}";
     assert_eq!(shop.state(any, None, &[("toString", r#"{"payload":7}"#)]).await, "7");
 }

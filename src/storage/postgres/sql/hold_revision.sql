@@ -3,4 +3,4 @@
 UPDATE projector_revision
 SET owner = $2, held_until = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $3
 WHERE id = $1 AND (owner = $2 OR held_until <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
-RETURNING cursor, sequence_number, recorded_at, events, ignored
+RETURNING cursor, orders, progress

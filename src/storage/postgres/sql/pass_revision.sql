@@ -1,5 +1,6 @@
--- How far a revision is now, if it stands where its step began and its owner holds it.
--- $1 id, $2 owner, $3 where the step began, $4 cursor, $5 sequence number, $6 recorded, $7 events, $8 ignored, $9 halt
+-- How far a revision is now, if it stands where its step began and its owner holds it. Orders are done from the first on.
+-- $1 id, $2 owner, $3 where the step began, $4 cursor, $5 progress, $6 halt, $7 orders that are done
 UPDATE projector_revision
-SET cursor = $4, sequence_number = $5, recorded_at = $6, events = $7, ignored = $8, halt = $9
+SET cursor = $4, progress = $5, halt = $6,
+    orders = CASE WHEN substr(orders, 1, length($7)) = $7 THEN substr(orders, length($7) + 1) ELSE orders END
 WHERE id = $1 AND owner = $2 AND cursor = $3 AND halt = '' AND standing <> 'dropped'

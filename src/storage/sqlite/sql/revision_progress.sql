@@ -1,3 +1,3 @@
 -- How far a revision is.
 -- ?1 id
-SELECT cursor, sequence_number, recorded_at, events, ignored FROM projector_revision WHERE id = ?1
+SELECT cursor, orders, progress FROM projector_revision WHERE id = ?1

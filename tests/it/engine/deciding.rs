@@ -1,0 +1,194 @@
+//! Events that fail: what waits for a decision, and what comes of it.
+
+use everlog::{
+    engine::runner::{
+        halt::Halt,
+        orders::{Order, What},
+        parking::{self, IDS_MAX, Waiting},
+    },
+    model::{Parked, Revision},
+    storage::projectors::Put,
+    testing::conformance::TestStore,
+};
+
+use super::projecting::{Scene, node, on_each_store};
+
+/// A definition that counts, and fails at what is odd about some payloads.
+fn failing(scene: &Scene, fails: &str) -> String {
+    let category = scene.category.to_string();
+    format!(
+        "let tries = 0;
+         export default {{ source: {{ category: {category:?} }}, on_error: 'park', initial_state: {{ n: 0 }},
+           handlers: {{ added: (s, {{ payload }}) => {{ if ({fails}) throw new Error('odd'); s.n += 1; s.last = payload; }} }} }};"
+    )
+}
+
+impl Scene {
+    /// The states of a revision, in words.
+    async fn words(&self, revision: &Revision) -> String {
+        let found = self.documents(revision).await;
+        let words = found.iter().map(|one| format!("{} {} v{}", one.id, one.state, one.version));
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    async fn order(&self, revision: &Revision, what: What) {
+        let projectors = &self.store.storage.projectors;
+        let told = projectors.halt(revision.id, None, &Order::line(what)).await;
+        assert!(told.expect("it is told"));
+        self.node.runners.look().await.expect("it looks");
+    }
+
+    async fn waiting(&self, revision: &Revision) -> Vec<(String, Waiting)> {
+        let found = parking::waiting(&self.store.storage, &self.log, revision).await;
+        found.expect("they are told").into_iter().map(|(id, of)| (id.to_string(), of)).collect()
+    }
+}
+
+async fn an_entry_waits_and_others_go_on(store: TestStore) {
+    let mut scene = Scene::new(store).await;
+    let revision = scene.put(&failing(&scene, "payload < 0")).await;
+    scene.publish("a", "added", &["1", "2"]).await;
+    scene.publish("b", "added", &["3", "-4", "5"]).await;
+    scene.publish("a", "added", &["6"]).await;
+    scene.publish("b", "added", &["-7", "8"]).await;
+    let waits = |events| move |of: &Revision| of.progress.parked == Parked { ids: 1, events };
+    let parked = scene.until(revision.id, waits(4)).await;
+    assert_eq!(parked.halt, None);
+    let before = "a {\"last\":6,\"n\":3} v3; b {\"last\":3,\"n\":1} v1";
+    assert_eq!(scene.words(&revision).await, before);
+    let waiting = scene.waiting(&parked).await;
+    let (id, Waiting { fault, events }) = &waiting[0];
+    assert_eq!((waiting.len(), id.as_str(), events.len()), (1, "b", 4));
+    assert_eq!((fault.event.position, fault.event.sequence_number), (1, 4));
+    assert!(fault.message.contains("odd") && fault.line.is_some(), "{fault:?}");
+    // Whoever runs it next knows what waits.
+    scene.node.tasks.stop();
+    scene.node = node(&scene.store);
+    scene.publish("b", "added", &["9"]).await;
+    scene.until(revision.id, waits(5)).await;
+    // To retry changes nothing of what is odd.
+    scene.order(&revision, What::Retry(None)).await;
+    scene.until(revision.id, |of| of.progress.orders.is_empty() && waits(5)(of)).await;
+    // What is skipped is passed over, up to the next that is odd.
+    scene.order(&revision, What::SkipParked("b".to_owned())).await;
+    let parked = scene.until(revision.id, waits(3)).await;
+    assert_eq!(
+        scene.words(&revision).await,
+        "a {\"last\":6,\"n\":3} v3; b {\"last\":5,\"n\":2} v2"
+    );
+    assert_eq!(scene.waiting(&parked).await[0].1.fault.event.position, 3);
+    scene.order(&revision, What::SkipParked("b".to_owned())).await;
+    let done = scene.until(revision.id, |of| of.progress.parked == Parked::default()).await;
+    let after = "a {\"last\":6,\"n\":3} v3; b {\"last\":9,\"n\":4} v4";
+    assert_eq!(scene.words(&revision).await, after);
+    assert!(scene.waiting(&done).await.is_empty());
+    let skipped = done.progress.skipped.iter();
+    let skipped: Vec<_> = skipped.map(|of| (of.sequence_number, of.id.as_deref())).collect();
+    assert_eq!(skipped, [(4, Some("b")), (7, Some("b"))]);
+    // It goes on as any other.
+    scene.publish("b", "added", &["10"]).await;
+    scene.until(revision.id, |of| of.progress.sequence_number == 10).await;
+    assert!(scene.words(&revision).await.ends_with("b {\"last\":10,\"n\":5} v5"));
+    // And what was decided is decided, when it is built again.
+    let again = scene.put_again(&failing(&scene, "payload < 0")).await;
+    let built = scene.until(again.id, |of| of.progress.sequence_number == 10).await;
+    assert_eq!(built.progress.parked, Parked::default());
+    assert_eq!(scene.words(&again).await, scene.words(&revision).await);
+    scene.node.tasks.stop();
+}
+
+async fn what_waits_is_applied_in_its_order_when_it_is_retried(store: TestStore) {
+    let scene = Scene::new(store).await;
+    // It fails twice: when it comes among others, and alone.
+    let revision = scene.put(&failing(&scene, "payload === 2 && tries++ < 2")).await;
+    scene.publish("a", "added", &["1", "2", "3"]).await;
+    scene.until(revision.id, |of| of.progress.parked == Parked { ids: 1, events: 2 }).await;
+    scene.order(&revision, What::Retry(Some("a".to_owned()))).await;
+    scene.until(revision.id, |of| of.progress.parked == Parked::default()).await;
+    assert_eq!(scene.words(&revision).await, "a {\"last\":3,\"n\":3} v3");
+    scene.node.tasks.stop();
+}
+
+async fn of_an_event_of_several_entries_only_the_one_that_fails_waits(store: TestStore) {
+    let scene = Scene::new(store).await;
+    let category = scene.category.to_string();
+    let text = format!(
+        "export default {{ source: {{ category: {category:?} }}, on_error: 'park', id: (e) => e.payload, initial_state: [],
+           handlers: {{ added: (s, e) => {{ if (s.length === 1 && s[0] === 0) throw new Error('odd'); return [...s, e.position]; }} }} }};"
+    );
+    let revision = scene.put(&text).await;
+    scene.publish("s", "added", &[r#"["a"]"#, r#"["a","b"]"#, r#"["b","a"]"#]).await;
+    scene.until(revision.id, |of| of.progress.parked == Parked { ids: 1, events: 2 }).await;
+    assert_eq!(scene.words(&revision).await, "a [0] v1; b [1,2] v2");
+    // An event that has no entry stops all of it.
+    scene.publish("s", "added", &["7"]).await;
+    let halted = scene.until(revision.id, |of| of.halt.is_some()).await;
+    assert!(halted.halt.is_some_and(|halt| halt.contains("`id` gave")));
+    scene.node.tasks.stop();
+}
+
+async fn an_event_that_halts_is_skipped_once(store: TestStore) {
+    let scene = Scene::new(store).await;
+    let text = failing(&scene, "payload < 0").replace("'park'", "'halt'");
+    let revision = scene.put(&text).await;
+    scene.publish("a", "added", &["1", "-2", "3"]).await;
+    scene.publish("b", "added", &["-4"]).await;
+    let halted = scene.until(revision.id, |of| of.halt.is_some()).await;
+    let halt = |revision: &Revision| -> Halt {
+        serde_json::from_str(revision.halt.as_deref().expect("it is halted")).expect("JSON")
+    };
+    assert_eq!(halt(&halted).event.sequence_number, 2);
+    scene.order(&revision, What::Skip(halt(&halted).event.id)).await;
+    let at = |number: i64| {
+        move |of: &Revision| of.halt.is_some() && halt(of).event.sequence_number == number
+    };
+    let halted = scene.until(revision.id, at(4)).await;
+    assert_eq!(scene.words(&revision).await, "a {\"last\":3,\"n\":2} v2");
+    assert_eq!((halted.progress.skipped.len(), halted.progress.events), (1, 2));
+    // An order about an event that is passed is none.
+    scene.order(&revision, What::Skip(halted.progress.skipped[0].event)).await;
+    let halted = scene.until(revision.id, at(4)).await;
+    scene.order(&revision, What::Skip(halt(&halted).event.id)).await;
+    let done = scene.until(revision.id, |of| of.progress.sequence_number == 4).await;
+    assert_eq!((done.halt, done.progress.skipped.len()), (None, 2));
+    scene.node.tasks.stop();
+}
+
+async fn too_many_that_wait_halt_it(store: TestStore) {
+    let scene = Scene::new(store).await;
+    let revision = scene.put(&failing(&scene, "true")).await;
+    for stream in 0..=IDS_MAX {
+        scene.publish(&format!("s{stream}"), "added", &["1"]).await;
+    }
+    let halted = scene.until(revision.id, |of| of.halt.is_some()).await;
+    let ids = i64::try_from(IDS_MAX).expect("a number");
+    assert_eq!(halted.progress.parked, Parked { ids, events: ids });
+    assert!(halted.halt.is_some_and(|halt| halt.contains("1000 entries wait of 1000")));
+    scene.node.tasks.stop();
+}
+
+impl Scene {
+    /// Has a definition that is there built again.
+    async fn put_again(&self, text: &str) -> Revision {
+        let revisions =
+            self.store.storage.projectors.revisions_of(&self.log, Some(&self.projector));
+        let found = revisions.await.expect("they are told");
+        let same = found.into_iter().find(|of| of.definition.text == text).expect("it is there");
+        let projectors = &self.store.storage.projectors;
+        let put =
+            projectors.put_projector(&self.log, &self.projector, &same.definition, true).await;
+        self.node.runners.kick();
+        match put.expect("it is put") {
+            Put::New(revision) => revision,
+            other => unreachable!("{other:?}"),
+        }
+    }
+}
+
+on_each_store!(
+    an_entry_waits_and_others_go_on,
+    what_waits_is_applied_in_its_order_when_it_is_retried,
+    of_an_event_of_several_entries_only_the_one_that_fails_waits,
+    an_event_that_halts_is_skipped_once,
+    too_many_that_wait_halt_it
+);
