@@ -16,8 +16,9 @@ use crate::{
         self, App, Parts, Room,
         connections::{self, Patience},
     },
-    model::{Clock, Limits, LogName, LogSettings},
-    storage::Storage,
+    model::{Clock, Limits, LogName, LogSettings, ProjectorName},
+    projector::{Native, Projector},
+    storage::{Storage, projectors::Put},
 };
 
 /// How long what is under way may take to finish.
@@ -81,6 +82,27 @@ impl Service {
             anyhow::anyhow!("cannot create the default log{cause}")
         })?;
         Ok(Self { app, patience: Patience::default() })
+    }
+
+    /// Runs a projector of the program that this service is part of, in a log that exists. It feeds the projection of its
+    /// name; another version of its settings is another revision.
+    pub async fn with_projector(
+        self,
+        log: &LogName,
+        name: ProjectorName,
+        projector: impl Projector,
+    ) -> anyhow::Result<Self> {
+        let Self { app, .. } = &self;
+        let Some(found) = app.logs.find(log).await? else {
+            anyhow::bail!("there is no log {log}");
+        };
+        let native: Arc<dyn Native> = Arc::new(projector);
+        let definition = native.settings().definition();
+        app.runners.register(log.clone(), name.clone(), native);
+        let put = app.storage.projectors.put_projector(&found, &name, &definition, false).await?;
+        anyhow::ensure!(put != Put::Occupied, "projection {name} has entries that clients saved");
+        app.runners.look().await?;
+        Ok(self)
     }
 
     /// With another patience for connections.

@@ -5,6 +5,7 @@ pub mod clock;
 mod commit;
 pub mod define;
 pub mod edit;
+pub mod fed;
 pub mod hub;
 pub mod ids;
 pub mod indexing;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     changes::Changes,
     define::rules,
+    fed::{Fed, Feeds, passed},
     ids,
     logs::Logs,
     program::Program,
@@ -30,8 +31,8 @@ use super::{
 };
 use crate::{
     model::{
-        Clock, Cursor, Form, Log, LogName, Progress, ProjectionName, ProjectorName, Revision,
-        Source, Standing, StreamKey,
+        Clock, Cursor, Form, Log, LogName, ProjectionName, ProjectorName, Revision, Source,
+        Standing, StreamKey,
     },
     projector::{Native, Rules, definition::Activate},
     storage::{Storage, StorageError, projectors::Listed},
@@ -59,6 +60,7 @@ struct Everyone {
     kick: Notify,
     looking: tokio::sync::Mutex<()>,
     reducing: Semaphore,
+    switched: watch::Sender<u64>,
     state: Mutex<State>,
 }
 
@@ -72,21 +74,10 @@ struct State {
     failing: HashMap<i64, (String, u32)>,
     /// Those that are dropped, and removed here.
     swept: HashSet<i64>,
-    /// What projectors feed: by log and name.
-    fed: HashMap<(LogName, String), Fed>,
+    /// What projectors feed.
+    feeds: Feeds,
     /// Projectors in Rust.
     natives: HashMap<(LogName, ProjectorName), Arc<dyn Native>>,
-}
-
-/// The active revision of a projector, to those who read what it feeds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fed {
-    pub revision: i64,
-    pub number: i64,
-    /// The name under which its documents are kept.
-    pub documents: ProjectionName,
-    /// Whether its projector is gone.
-    pub retained: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +121,7 @@ impl Runners {
             kick: Notify::new(),
             looking: tokio::sync::Mutex::default(),
             reducing: Semaphore::new(REDUCING_MAX),
+            switched: watch::Sender::new(0),
             state: Mutex::default(),
         }));
         tasks.background(runners.clone().look_after());
@@ -222,27 +214,25 @@ impl Runners {
                     running.stop.cancel();
                 }
             }
-            let answers = |revision: &Revision| {
-                matches!(revision.standing, Standing::Active | Standing::Retained)
-            };
-            let answering = known.values().filter(|(_, revision)| answers(revision));
-            let fed = answering.map(|(log, revision)| {
-                let fed = Fed {
-                    revision: revision.id,
-                    number: revision.number,
-                    documents: revision.documents(),
-                    retained: revision.standing == Standing::Retained,
-                };
-                ((log.clone(), revision.projector.to_string()), fed)
-            });
-            state.fed = fed.collect();
             state.known = known;
         }
+        self.feed().await?;
         for (log, revision) in free {
             self.begin(log, revision);
         }
         for (log, revision) in dropped {
             self.0.tasks.background(self.clone().sweep(log, revision));
+        }
+        Ok(())
+    }
+
+    /// Learns what is fed, and how far that is.
+    async fn feed(&self) -> Result<(), StorageError> {
+        let known: Vec<_> = self.state().known.values().cloned().collect();
+        let feeds = Feeds::of(&self.0.means.storage, &self.0.logs, known.into_iter()).await?;
+        let before = std::mem::replace(&mut self.state().feeds, feeds);
+        if !before.are_those_of(&self.state().feeds) {
+            self.0.switched.send_modify(|switches| *switches += 1);
         }
         Ok(())
     }
@@ -442,11 +432,27 @@ impl Runners {
     /// The revision that feeds a projection, as far as is known here: others' changes show a quarter of a second later.
     #[must_use]
     pub fn fed(&self, log: &LogName, projection: &str) -> Option<Fed> {
+        self.state().feeds.get(log, projection)
+    }
+
+    /// The names of the documents that answer in a log.
+    #[must_use]
+    pub fn answering(&self, log: &LogName) -> Vec<ProjectionName> {
+        self.state().feeds.documents(log)
+    }
+
+    /// All revisions that are not dropped, as they were at the last look.
+    #[must_use]
+    pub fn known(&self) -> Vec<(LogName, Revision)> {
         let state = self.state();
-        if state.fed.is_empty() {
-            return None;
-        }
-        state.fed.get(&(log.clone(), projection.to_owned())).cloned()
+        let known = state.known.values().filter(|(_, of)| of.standing != Standing::Dropped);
+        known.cloned().collect()
+    }
+
+    /// Tells when another revision answers, of whichever projector.
+    #[must_use]
+    pub fn switches(&self) -> watch::Receiver<u64> {
+        self.0.switched.subscribe()
     }
 
     /// The last event that a revision has passed, once that is a number, or after a while.
@@ -462,14 +468,17 @@ impl Runners {
         let mut following = means.changes.follow(log, &fed.documents);
         loop {
             if let Some(now) = self.fed(&log.name, fed.documents.known())
-                && now != *fed
+                && now.revision != fed.revision
             {
                 *fed = now;
                 following = means.changes.follow(log, &fed.documents);
             }
             following.clear();
             let progress = means.storage.projectors.progress(fed.revision).await?;
-            let reached = progress.map_or(0, |progress| passed(log, &progress, number));
+            let reached = progress.map_or(0, |progress| {
+                fed.is_at(log, &progress);
+                passed(log, &progress, number)
+            });
             if reached >= number || Instant::now() >= deadline || self.0.tasks.stopping() {
                 return Ok(reached);
             }
@@ -480,27 +489,5 @@ impl Runners {
                 () = self.0.tasks.stopped() => {}
             }
         }
-    }
-}
-
-/// That event, if a revision has passed it; else the last one that it has. Of several lanes each has its own place; a
-/// source of one lane has no event of another.
-fn passed(log: &Log, progress: &Progress, number: i64) -> i64 {
-    let (lane, n) = log.lanes.split(number);
-    let passed = match progress.cursor.parse() {
-        Ok(Cursor::Vector(places)) => {
-            let place = usize::try_from(lane).ok().and_then(|lane| places.get(lane));
-            place.is_some_and(|place| place.n >= n)
-        }
-        Ok(Cursor::Number(_)) if log.lanes.count > 1 => {
-            let (own, reached) = log.lanes.split(progress.sequence_number);
-            own != lane || reached >= n
-        }
-        _ => progress.sequence_number >= number,
-    };
-    if passed {
-        number.max(progress.sequence_number)
-    } else {
-        progress.sequence_number.min(number - 1)
     }
 }

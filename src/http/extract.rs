@@ -12,7 +12,7 @@ use super::{
     state::App,
 };
 use crate::{
-    engine::runners::Fed,
+    engine::fed::Fed,
     model::{
         CategoryName, EntryId, Log, LogName, NameFault, ProjectionName, ProjectorName, Source,
         StreamKey,

@@ -14,15 +14,19 @@ mod export;
 mod extract;
 mod links;
 mod logs;
+mod metrics;
 mod openapi;
 mod preview;
 mod projection_indexes;
 mod projection_json;
+mod projection_names;
 mod projection_query;
 mod projection_tail;
 mod projections;
 mod projector_actions;
+mod projector_health;
 mod projector_json;
+mod projector_tail;
 mod projectors;
 mod publish;
 mod query;
@@ -87,16 +91,17 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(projections::save_entries, projection_query::find_entries))
         .routes(routes!(projections::put_entry, projections::get_entry, projections::delete_entry))
         .routes(routes!(
-            projections::get_projection,
-            projections::drop_projection,
+            projection_names::get_projection,
+            projection_names::drop_projection,
             projection_indexes::put_projection
         ))
-        .routes(routes!(projections::list_projections))
+        .routes(routes!(projection_names::list_projections))
         .routes(routes!(
             projectors::put_projector,
             projectors::get_projector,
             projectors::delete_projector
         ))
+        .routes(routes!(projector_tail::tail_projector))
         .routes(routes!(projector_actions::pause_projector))
         .routes(routes!(projector_actions::resume_projector))
         .routes(routes!(projector_actions::retry_projector))
@@ -114,6 +119,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(service::get_openapi))
         .routes(routes!(service::get_liveness))
         .routes(routes!(service::get_readiness))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(service::get_problem))
 }
 

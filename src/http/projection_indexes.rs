@@ -10,7 +10,8 @@ use super::{
     error::{Fault, Problem},
     extract::InProjection,
     openapi::{ProjectionPath, ReadFailures},
-    projections::{ProjectionOutput, projection, unsettled},
+    projection_names::{ProjectionOutput, projection},
+    projections::unsettled,
     query::Query,
     state::App,
 };

@@ -23,7 +23,7 @@ use super::{
     projections::written,
     query::Query as Parameters,
     query_input::{CountInput, QueryInput},
-    reached::reached,
+    reached::{placed, reached},
     state::App,
 };
 use crate::{
@@ -87,7 +87,11 @@ impl Search<'_> {
 
     async fn find(&self, query: &Query, window: Window) -> Result<Answer, Problem> {
         let Limits { query_examined: examined, page_bytes, .. } = self.app.limits;
-        let reach = Reach { examined, page_bytes, ..Reach::default() };
+        let answering = match self.name {
+            Some(_) => Vec::new(),
+            None => self.app.runners.answering(&self.log.name),
+        };
+        let reach = Reach { examined, page_bytes, answering, ..Reach::default() };
         let mut view = self.app.storage.projections.projections(&self.log).await?;
         let found = find(view.as_mut(), self.name.as_ref(), query, window, reach).await;
         view.close().await;
@@ -182,7 +186,8 @@ fn body_count(body: &JsonBody) -> Result<Query, Problem> {
 /// Filter, then sort, then page. A projection without entries is found empty.
 #[utoipa::path(post, path = "/logs/{log}/projections/{projection}/search", tag = "queries",
     params(ProjectionPath, ReachedQuery), request_body = QueryInput,
-    responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
+    responses((status = 200, description = "A page of entries.", body = EntriesOutput,
+               headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn search_projection(
     State(app): State<App>,
     mut at: InProjection,
@@ -196,7 +201,7 @@ pub(super) async fn search_projection(
     let query = body_query(&body)?;
     reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
-    search.page(&query).await.map(answer)
+    Ok(placed(at.fed.as_ref(), answer(search.page(&query).await?)))
 }
 
 /// Count entries of a projection
@@ -204,7 +209,8 @@ pub(super) async fn search_projection(
 /// Those of which the filter holds.
 #[utoipa::path(post, path = "/logs/{log}/projections/{projection}/count", tag = "queries",
     params(ProjectionPath, ReachedQuery), request_body = CountInput,
-    responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
+    responses((status = 200, description = "How many match.", body = CountOutput,
+               headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn count_projection(
     State(app): State<App>,
     mut at: InProjection,
@@ -217,7 +223,8 @@ pub(super) async fn count_projection(
     parameters.finish()?;
     let query = body_count(&body)?;
     reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
-    Search { app: &app, log: at.log, name: Some(at.name) }.count(&query).await
+    let search = Search { app: &app, log: at.log, name: Some(at.name) };
+    Ok(placed(at.fed.as_ref(), search.count(&query).await?))
 }
 
 /// Search all projections of a log
@@ -265,7 +272,8 @@ pub(super) async fn count_projections(
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries", tag = "queries",
     params(ProjectionPath, EntriesQuery, ReachedQuery),
     responses((status = 200, description = "A page of entries; when located, of the one.",
-               body = EntriesOutput), ReadFailures))]
+               body = EntriesOutput,
+               headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn find_entries(
     State(app): State<App>,
     mut at: InProjection,
@@ -286,13 +294,13 @@ pub(super) async fn find_entries(
             let query = parse(text.as_deref().unwrap_or("{}"), Some("query"))?;
             reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
             let search = Search { app: &app, log: at.log, name: Some(at.name) };
-            Ok(tagged(&headers, search.page(&query).await?))
+            Ok(placed(at.fed.as_ref(), tagged(&headers, search.page(&query).await?)))
         }
         (_, category) => {
             let source = located(category, stream)?;
             reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
             let search = Search { app: &app, log: at.log, name: Some(at.name) };
-            Ok(tagged(&headers, search.locate(&source).await?))
+            Ok(placed(at.fed.as_ref(), tagged(&headers, search.locate(&source).await?)))
         }
     }
 }

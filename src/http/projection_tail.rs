@@ -3,13 +3,19 @@
 //! Frames are those of other tails; the id of each is the number of a change. An entry that changed several times
 //! since the last look is given once, as it is. With a query, what is told depends on whether the entry was among
 //! those that match: the tail knows that of what has not changed since its place.
+//!
+//! Of what a projector feeds, ids name the revision as well. When another one answers, all entries are told as dropped
+//! and those of the other as saved: that is what a reader of the projection sees.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{body::Bytes, extract::State, http::HeaderMap, response::Response};
 use futures_util::stream;
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     error::{Fault, Kind, Problem},
@@ -24,7 +30,7 @@ use super::{
 use crate::{
     engine::changes::Following,
     model::{
-        Direction, EntryId, Json, ProjectionName,
+        Direction, EntryId, INTEGER_MAX, Json, Log, ProjectionName,
         limits::{QUERY_SECONDS_MAX, TAIL_ENTRIES_MAX},
     },
     query::{Query, select::selected, sieve::Sieve},
@@ -46,7 +52,8 @@ const OPENED_AT_ONCE: usize = 1_000;
 /// Its entries after a change, and then each as soon as it is changed (`text/event-stream`): one that changes several
 /// times between two looks is given once, as it is then. `data` is
 /// `{"type", "id", "version", "entry"}`: `saved` or `deleted`; with a `query`, whose filter says what is followed,
-/// `entered`, `changed` or `left`; `dropped` if all entries are gone. `entry` is null where there is none.
+/// `entered`, `changed` or `left`; `dropped` if all entries are gone, also if those of another revision of its projector
+/// follow. `entry` is null where there is none.
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/tail", tag = "tail",
     params(ProjectionPath, ProjectionTailQuery),
     responses((status = 200, description = "A frame for each entry that changed.", body = String,
@@ -64,6 +71,10 @@ pub(super) async fn tail_projection(
     let after = last_event_id(&headers)?.or(after);
     let query = text.map(|text| filter_alone(&text)).transpose()?;
     let following = app.changes.follow(&at.log, &at.name);
+    let (projection, revision) = (at.name.known().to_owned(), at.fed.map(|fed| fed.revision));
+    // A place in another revision is none in this one.
+    let is_other = after.is_some_and(|after| after.revision != revision && after.change > 0);
+    let after = after.map(|after| if is_other { 0 } else { after.change });
     let mut frames = Frames {
         after: after.unwrap_or(0),
         members: HashSet::new(),
@@ -71,6 +82,11 @@ pub(super) async fn tail_projection(
         high_water: 0,
         stage: Stage::Start,
         quiet_since: Instant::now(),
+        switches: app.runners.switches(),
+        switched: is_other,
+        log: at.log,
+        projection,
+        revision,
         name: at.name,
         app,
         following,
@@ -96,10 +112,56 @@ fn filter_alone(text: &str) -> Result<Query, Problem> {
     Ok(query)
 }
 
+/// A change of a projection, and of which revision of its projector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Changed {
+    revision: Option<i64>,
+    change: i64,
+}
+
+impl Changed {
+    /// Before the first.
+    pub(super) const START: Self = Self { revision: None, change: 0 };
+}
+
+impl FromStr for Changed {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = text.parse().ok().filter(|number| *number <= INTEGER_MAX);
+            number.filter(|_| digits).ok_or(())
+        };
+        match text.split_once('.') {
+            None => Ok(Self { revision: None, change: number(text)? }),
+            Some((revision, change)) => {
+                Ok(Self { revision: Some(number(revision)?), change: number(change)? })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(f, "{revision}.{}", self.change),
+            None => self.change.fmt(f),
+        }
+    }
+}
+
 /// The frames of one tail.
 struct Frames {
     app: App,
+    log: Arc<Log>,
+    projection: String,
+    /// The revision that feeds it, and the name of its documents.
+    revision: Option<i64>,
     name: ProjectionName,
+    switches: watch::Receiver<u64>,
+    /// Whether what its client has is of another revision.
+    switched: bool,
     following: Following,
     query: Option<Query>,
     /// The last change that was told, or examined.
@@ -134,7 +196,7 @@ impl Frames {
             Stage::Start => {
                 self.stage = Stage::CatchingUp;
                 let data = json!({
-                    "after": self.after.to_string(), "high_water": self.high_water.to_string(),
+                    "after": self.id(self.after), "high_water": self.id(self.high_water),
                 });
                 start(&data)
             }
@@ -151,7 +213,7 @@ impl Frames {
                 self.stage = Stage::Over;
                 return frame("bye", None, &json!({ "reason": "shutting-down" }).to_string());
             }
-            let place = self.after.to_string();
+            let place = self.id(self.after);
             if self.quiet_since.elapsed() >= PING {
                 return frame(
                     "ping",
@@ -184,13 +246,38 @@ impl Frames {
         let tasks = self.app.tasks.clone();
         tokio::select! {
             () = self.following.woken() => {}
+            // Whoever tells them ends with the service.
+            _ = self.switches.changed() => {}
             () = ping => {}
             () = tasks.stopped() => {}
         }
     }
 
+    fn id(&self, change: i64) -> String {
+        Changed { revision: self.revision, change }.to_string()
+    }
+
+    /// Follows the revision that answers now.
+    fn follow_switch(&mut self) {
+        let fed = self.app.runners.fed(&self.log.name, &self.projection);
+        let revision = fed.as_ref().map(|fed| fed.revision);
+        if revision == self.revision {
+            return;
+        }
+        self.name = fed
+            .map_or_else(|| ProjectionName::stored(self.projection.as_str()), |fed| fed.documents);
+        self.following = self.app.changes.follow(&self.log, &self.name);
+        (self.revision, self.after, self.switched) = (revision, 0, true);
+    }
+
     /// What changed since; nothing if nothing did.
     async fn step(&mut self) -> Result<Option<String>, Problem> {
+        self.follow_switch();
+        if std::mem::take(&mut self.switched) {
+            self.members.clear();
+            self.away = false;
+            return Ok(Some(self.dropped()));
+        }
         let (mut view, permit) = self.following.look().await?;
         let read = changes(view.as_mut(), &self.name, self.after).await;
         view.close().await;
@@ -200,8 +287,7 @@ impl Frames {
         if end.dropped > self.after {
             self.members.clear();
             (self.after, self.away) = (end.dropped, false);
-            let data = r#"{"type":"dropped","id":null,"version":null,"entry":null}"#;
-            out.push_str(&format!("id: {}\ndata: {data}\n\n", self.after));
+            out.push_str(&self.dropped());
         } else if changed.is_empty() {
             return Ok(None);
         }
@@ -211,6 +297,12 @@ impl Frames {
             turn.end().await;
         }
         Ok(Some(out))
+    }
+
+    /// That all entries are gone.
+    fn dropped(&self) -> String {
+        let data = r#"{"type":"dropped","id":null,"version":null,"entry":null}"#;
+        format!("id: {}\ndata: {data}\n\n", self.id(self.after))
     }
 
     /// Tells of one change, if it is to be told.
@@ -241,6 +333,7 @@ impl Frames {
             }
         };
         let (id, version) = (Json::String(entry.id.to_string()), entry.version);
+        let change = self.id(change);
         out.push_str(&format!(
             "id: {change}\ndata: {{\"type\":\"{kind}\",\"id\":{id},\"version\":{version},\"entry\":"
         ));

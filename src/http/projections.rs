@@ -1,4 +1,4 @@
-//! Projections: saved, read, deleted, one by one, many at once, or all of a name.
+//! Entries of projections: saved, read, deleted, one by one or many at once.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -14,33 +14,28 @@ use utoipa::ToSchema;
 use super::{
     body::{JsonBody, only_objects},
     caching::{self, Lifetime},
-    catalogue::{ListingPage, listing_page},
     conditions::{SourceInput, tags},
     error::{Fault, Kind, Problem},
-    extract::{InEntry, InLog, InProjection, MediaType, negotiate},
+    extract::{InEntry, InProjection, MediaType, negotiate},
     links,
     logs::json_answer,
-    openapi::{
-        EntryPath, ListingQuery, LogPath, ProjectionPath, ReachedQuery, ReadFailures, SaveFailures,
-        SaveHeaders,
-    },
-    projection_indexes::IndexOutput,
+    openapi::{EntryPath, ProjectionPath, ReachedQuery, ReadFailures, SaveFailures, SaveHeaders},
     projection_json::{EntryOutput, write_entry},
     query::Query,
-    reached::reached,
+    reached::{placed, reached},
     state::App,
 };
 use crate::{
-    engine::{edit::EditError, runners::Fed},
+    engine::{edit::EditError, fed::Fed},
     model::{
         Change, Edit, EntryId, Guard, INTEGER_MAX, Json, Log, NameFault, Projection,
-        ProjectionName, ProjectorName, Save, Standing, json_scan,
+        ProjectionName, Save, json_scan,
         limits::{JSON_DEPTH_MAX, SAVE_ENTRIES_MAX},
         projection::Broken,
     },
     storage::{
-        Listing, StorageError,
-        projections::{EditRefusal, Edited, ProjectionView},
+        StorageError,
+        projections::{EditRefusal, Edited},
     },
 };
 
@@ -121,186 +116,6 @@ pub(super) struct SavedListOutput {
     entries: Vec<SavedOutput>,
 }
 
-/// A projection: the entries of one name.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Projection)]
-pub(super) struct ProjectionOutput {
-    /// Its name.
-    projection: String,
-    /// How many entries it has.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    entries: i64,
-    /// Its declared indexes.
-    indexes: Vec<IndexOutput>,
-}
-
-/// A page of projections, by name.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ProjectionList)]
-pub(super) struct ProjectionsOutput {
-    /// The projections that have entries.
-    projections: Vec<ProjectionOutput>,
-    /// Where the list goes on.
-    page: ListingPage,
-}
-
-/// What was dropped.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DroppedProjection)]
-pub(super) struct DroppedOutput {
-    /// The projection.
-    projection: String,
-    /// How many entries it had.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    dropped: i64,
-}
-
-/// List projections
-///
-/// Those that have entries, by name, in byte order. They are counted, which takes time.
-#[utoipa::path(get, path = "/logs/{log}/projections", tag = "projections",
-    params(LogPath, ListingQuery),
-    responses((status = 200, description = "The projections.", body = ProjectionsOutput),
-              ReadFailures))]
-pub(super) async fn list_projections(
-    State(app): State<App>,
-    at: InLog,
-    mut query: Query,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    negotiate(&headers, &[MediaType::Json])?;
-    let listing = query.listing();
-    query.finish()?;
-    // Those of a name's projector, which stand right behind it, are told with it.
-    let after = listing.after.as_ref().map(|after| format!("{after}{AFTER_FED}"));
-    let one_more = Listing { limit: listing.limit + 1, after, ..listing.clone() };
-    let mut view = app.storage.projections.projections(&at.log).await?;
-    let found = projections(view.as_mut(), &one_more).await;
-    view.close().await;
-    let mut found = found?;
-    let more = found.len() > listing.limit;
-    found.truncate(listing.limit);
-    let last = found.last().filter(|_| more).map(|found| found.projection.known().to_owned());
-    let answers = |found: &Found| match found.projection.is_fed() {
-        true => app
-            .runners
-            .fed(&at.log.name, found.projection.known())
-            .is_some_and(|fed| fed.documents == found.projection),
-        false => true,
-    };
-    let projections = found
-        .into_iter()
-        .filter(answers)
-        .map(|found| ProjectionOutput {
-            projection: found.projection.known().to_owned(),
-            entries: found.entries,
-            indexes: found.indexes,
-        })
-        .collect();
-    let path = format!("{}/projections", links::log(&at.log));
-    let page = listing_page(&path, &listing, last.as_deref(), &query);
-    Ok(json_answer(&ProjectionsOutput { projections, page }))
-}
-
-async fn projections(
-    view: &mut dyn ProjectionView,
-    listing: &Listing,
-) -> Result<Vec<Found>, StorageError> {
-    let mut found = Vec::new();
-    for (projection, entries) in view.names(listing).await? {
-        let indexes = view.indexes(&projection).await?.iter().map(IndexOutput::from).collect();
-        found.push(Found { projection, entries, indexes });
-    }
-    Ok(found)
-}
-
-/// A name that has documents.
-struct Found {
-    projection: ProjectionName,
-    entries: i64,
-    indexes: Vec<IndexOutput>,
-}
-
-/// What is greater than all that stands behind the name of a projector.
-const AFTER_FED: char = '\u{2}';
-
-/// A projection as it is now, whether or not it has entries.
-pub(super) async fn projection(
-    app: &App,
-    log: &Log,
-    name: &ProjectionName,
-) -> Result<Response, Problem> {
-    let listing = Listing { prefix: name.to_string(), after: None, limit: 1 };
-    let mut view = app.storage.projections.projections(log).await?;
-    let found = view.names(&listing).await;
-    let indexes = view.indexes(name).await;
-    view.close().await;
-    let entries = found?.iter().find(|(of, _)| of == name).map_or(0, |(_, count)| *count);
-    let indexes = indexes?.iter().map(IndexOutput::from).collect();
-    let projection = name.known().to_owned();
-    Ok(json_answer(&ProjectionOutput { projection, entries, indexes }))
-}
-
-/// Get a projection
-///
-/// How many entries it has, none while nothing was saved; and how far its indexes are built.
-#[utoipa::path(get, path = "/logs/{log}/projections/{projection}", tag = "projections",
-    params(ProjectionPath),
-    responses((status = 200, description = "The projection.", body = ProjectionOutput),
-              ReadFailures))]
-pub(super) async fn get_projection(
-    State(app): State<App>,
-    at: InProjection,
-    mut query: Query,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    negotiate(&headers, &[MediaType::Json])?;
-    query.finish()?;
-    projection(&app, &at.log, &at.name).await
-}
-
-/// Drop a projection
-///
-/// Deletes all of its entries, and its indexes. Versions of entries are not used again.
-#[utoipa::path(delete, path = "/logs/{log}/projections/{projection}", tag = "projections",
-    params(ProjectionPath),
-    responses((status = 200, description = "Dropped.", body = DroppedOutput), SaveFailures))]
-pub(super) async fn drop_projection(
-    State(app): State<App>,
-    at: InProjection,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    query.finish()?;
-    if at.fed.as_ref().is_some_and(|fed| fed.retained) {
-        return drop_retained(&app, &at).await;
-    }
-    refuse_fed(at.fed.as_ref())?;
-    let dropped = app.storage.projections.drop_projection(&at.log, &at.name).await;
-    let dropped = dropped.map_err(unsettled)?;
-    app.changes.changed(&at.log, &at.name);
-    app.indexer.kick();
-    Ok(json_answer(&DroppedOutput { projection: at.name.known().to_owned(), dropped }))
-}
-
-/// Drops what a projector left behind.
-async fn drop_retained(app: &App, at: &InProjection) -> Result<Response, Problem> {
-    let projector = ProjectorName::stored(at.name.known());
-    let found = app.storage.projectors.revisions_of(&at.log, Some(&projector)).await?;
-    if found.iter().any(|found| found.standing != Standing::Retained) {
-        let detail = format!("Projector `{projector}` is to feed it, and is being built.");
-        return Err(Problem::new(Kind::ProjectionFed, detail));
-    }
-    let listing = Listing { prefix: at.name.to_string(), after: None, limit: 1 };
-    let mut view = app.storage.projections.projections(&at.log).await?;
-    let names = view.names(&listing).await;
-    view.close().await;
-    let dropped = names?.iter().find(|(name, _)| *name == at.name).map_or(0, |(_, count)| *count);
-    let deleted = app.storage.projectors.delete_projector(&at.log, &projector, false).await;
-    deleted.map_err(unsettled)?;
-    app.runners.look().await?;
-    Ok(json_answer(&DroppedOutput { projection: projector.to_string(), dropped }))
-}
-
 /// Save an entry
 ///
 /// Creates it or replaces its state and metadata; its version counts on. `If-Match: "3"` saves only if the
@@ -350,7 +165,8 @@ fn answer(edited: &[Edited], status: StatusCode) -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries/{id}", tag = "projections",
     params(EntryPath, ReachedQuery),
     responses((status = 200, description = "The entry.", body = EntryOutput,
-               headers(("ETag" = String, description = "The version, quoted."))),
+               headers(("ETag" = String, description = "The version, quoted."),
+                       ("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))),
               ReadFailures))]
 pub(super) async fn get_entry(
     State(app): State<App>,
@@ -366,9 +182,11 @@ pub(super) async fn get_entry(
     let found = app.storage.projections.documents(&at.log, &at.name, ids).await?;
     let found = found.into_iter().find(|kept| !kept.deleted);
     let entry = found.ok_or_else(|| not_found(&at.name, &at.id))?.projection;
-    let revision = at.fed.map_or(String::new(), |fed| format!("{}.", fed.revision));
+    let fed = at.fed.as_ref();
+    let revision = fed.map_or(String::new(), |fed| format!("{}.", fed.revision));
     let tag = format!("\"{revision}{}\"", entry.version);
-    Ok(caching::answer(&headers, &tag, Lifetime::Revalidate, "application/json", written(&entry)))
+    let (json, text) = ("application/json", written(&entry));
+    Ok(placed(fed, caching::answer(&headers, &tag, Lifetime::Revalidate, json, text)))
 }
 
 /// Delete an entry
@@ -526,7 +344,7 @@ pub(super) fn unsettled(error: StorageError) -> Problem {
 }
 
 /// What a projector feeds, no client changes.
-fn refuse_fed(fed: Option<&Fed>) -> Result<(), Problem> {
+pub(super) fn refuse_fed(fed: Option<&Fed>) -> Result<(), Problem> {
     let Some(Fed { documents, retained, .. }) = fed else { return Ok(()) };
     let name = documents.known();
     let detail = match retained {

@@ -167,13 +167,7 @@ async fn revision_output(
         (_, Some(at)) => seconds(app.clock.now(), at),
     };
     let fault = halt.as_deref().and_then(|halt| serde_json::from_str::<Halt>(halt).ok());
-    let status = match (halt, standing) {
-        (Some(why), _) if why == PAUSED => "paused",
-        (Some(_), _) => "faulted",
-        (None, Standing::Former | Standing::Retained | Standing::Dropped) => "idle",
-        (None, _) if events == 0 => "live",
-        (None, _) => "building",
-    };
+    let status = status(revision, events);
     let (media_type, definition) = match definition.form {
         Form::Module => ("text/javascript", serde_json::to_string(&definition.text)),
         Form::Parts => ("application/json", Ok(definition.text.clone())),
@@ -200,6 +194,17 @@ async fn revision_output(
         media_type: media_type.to_owned(),
         definition: definition.map_err(broken)?,
     })
+}
+
+/// What a revision does that is so many events behind.
+pub(super) fn status(revision: &Revision, behind: i64) -> &'static str {
+    match (revision.halt.as_deref(), revision.standing) {
+        (Some(why), _) if why == PAUSED => "paused",
+        (Some(_), _) => "faulted",
+        (None, Standing::Former | Standing::Retained | Standing::Dropped) => "idle",
+        (None, _) if behind == 0 => "live",
+        (None, _) => "building",
+    }
 }
 
 /// The entries that wait, as they are told.

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::{
     error::{Fault, Problem},
     extract::not_encoded,
+    projection_tail::Changed,
 };
 use crate::model::{
     Cursor, Direction, Filter, INTEGER_MAX, Limits, MetadataMatch, Scalar, Scan, TimeRange,
@@ -259,16 +260,19 @@ impl Query {
     }
 
     /// Where a tail of a projection begins: after a change; none: now.
-    pub(super) fn after_change(&mut self) -> Option<i64> {
-        if self.pairs.iter().any(|(key, value)| key == "after" && value == "now") {
-            self.one("after");
+    pub(super) fn after_change(&mut self) -> Option<Changed> {
+        let Some(text) = self.one("after") else { return Some(Changed::START) };
+        if text == "now" {
             return None;
         }
-        let after = self.number("after");
-        if after.is_some_and(|change| !(0..=INTEGER_MAX).contains(&change)) {
-            self.refuse("after", "expected a change, 0 to 9007199254740991, or `now`");
+        let after = text.parse().ok();
+        if after.is_none() {
+            self.malformed.get_or_insert(Fault::parameter(
+                "after",
+                "expected the id of a frame, a change from 0 to 9007199254740991, or `now`",
+            ));
         }
-        Some(after.unwrap_or(0))
+        after
     }
 
     /// How long to wait.

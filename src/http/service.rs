@@ -12,6 +12,7 @@ use super::{
     error::{Kind, Problem},
     logs::json_answer,
     openapi::ReadFailures,
+    projector_health::{self, ProjectorHealthOutput},
     query::Query,
     state::App,
 };
@@ -44,6 +45,8 @@ pub(super) struct Links {
     livez: String,
     /// Whether it can serve.
     readyz: String,
+    /// Metrics for Prometheus.
+    metrics: String,
 }
 
 /// How the service is.
@@ -56,6 +59,10 @@ pub(super) struct HealthOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     store: Option<String>,
+    /// With `verbose`: the revisions of projectors, and what keeps them from going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    projectors: Option<Vec<ProjectorHealthOutput>>,
 }
 
 /// Get the service document
@@ -76,6 +83,7 @@ pub(super) async fn get_service(mut query: Query) -> Result<Response, Problem> {
             openapi: link("/openapi.json"),
             livez: link("/livez"),
             readyz: link("/readyz"),
+            metrics: link("/metrics"),
         },
     }))
 }
@@ -87,7 +95,7 @@ pub(super) async fn get_service(mut query: Query) -> Result<Response, Problem> {
     responses((status = 200, description = "Alive.", body = HealthOutput), ReadFailures))]
 pub(super) async fn get_liveness(mut query: Query) -> Result<Response, Problem> {
     query.finish()?;
-    Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store: None }))
+    Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store: None, projectors: None }))
 }
 
 /// Get readiness
@@ -108,7 +116,8 @@ pub(super) async fn get_readiness(
     }
     app.storage.health.ready().await?;
     let store = verbose.then(|| app.storage.health.description());
-    Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store }))
+    let projectors = if verbose { Some(projector_health::told(&app).await?) } else { None };
+    Ok(json_answer(&HealthOutput { status: "ok".to_owned(), store, projectors }))
 }
 
 /// Get the OpenAPI document

@@ -41,7 +41,7 @@ pub trait Projector: Send + Sync + 'static {
         event: &Event,
     ) -> Result<Outcome, Box<dyn Error + Send + Sync>>;
 
-    /// The entries that an event is of, by their ids; by default that of its stream.
+    /// The entries that an event is of, by their ids, if the settings say that it gives them.
     fn ids(&self, event: &Event) -> Vec<String> {
         vec![event.stream.stream.to_string()]
     }
@@ -70,6 +70,8 @@ pub struct Settings {
     pub source: Source,
     /// The names of the events that it takes; none: all.
     pub handlers: Vec<String>,
+    /// Whether `ids` gives the entries of an event; else it is of one, that of its stream.
+    pub gives_ids: bool,
     pub missing_handler: MissingHandler,
     pub on_error: OnError,
     pub activate: Activate,
@@ -83,6 +85,7 @@ impl Settings {
             version: 1,
             source,
             handlers: Vec::new(),
+            gives_ids: false,
             missing_handler: MissingHandler::default(),
             on_error: OnError::default(),
             activate: Activate::default(),
@@ -107,7 +110,7 @@ impl Settings {
             plain: plain.to_string(),
             handlers: self.handlers.clone(),
             any: self.handlers.is_empty(),
-            has_id: true,
+            has_id: self.gives_ids,
         };
         let description = json!(description).to_string();
         Definition { form: Form::Native, text: self.version.to_string(), description }

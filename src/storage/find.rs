@@ -40,7 +40,7 @@ pub enum FindError {
 }
 
 /// How far a query may reach.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Reach {
     /// Documents, and bytes of their JSON, that are read at once.
     pub stretch: usize,
@@ -52,6 +52,8 @@ pub struct Reach {
     pub time: Duration,
     /// Documents of an index that it examines before it tries whether a page is full sooner in the order of ids.
     pub tried: usize,
+    /// Across names: the names of what projectors feed that answer.
+    pub answering: Vec<ProjectionName>,
 }
 
 impl Default for Reach {
@@ -63,6 +65,7 @@ impl Default for Reach {
             examined: usize::MAX,
             time: Duration::from_secs(QUERY_SECONDS_MAX),
             tried: 10_000,
+            answering: Vec::new(),
         }
     }
 }
@@ -192,6 +195,12 @@ impl Search<'_> {
     /// In the order of names and ids a page begins at its cursor, and ends before all are read.
     fn by_id(&self) -> Walk<'static> {
         let in_order = self.query.sort.is_empty() && !self.query.count;
+        // Keys have the names that clients know.
+        let place = |key: &[u8]| {
+            let (name, id) = place(key)?;
+            let fed = self.reach.answering.iter().find(|fed| fed.known() == name.as_str());
+            Some((fed.cloned().unwrap_or(name), id))
+        };
         let (from, direction) = match self.window {
             Window::After { key: Some(key), .. } if in_order => (place(key), Direction::Forwards),
             Window::Before { key, .. } if in_order => match place(key) {
@@ -278,9 +287,12 @@ impl Search<'_> {
                 walk.next(view, name, limit, self.reach.bytes).await?;
             limit = (limit * 2).min(self.reach.stretch);
             self.examined += examined;
-            // Across names those of projectors are left out: which of their revisions answers is not known here.
-            let documents = documents.into_iter().filter(|of| name.is_some() || !of.name.is_fed());
             for document in documents {
+                // Of a projector one revision answers, and others are built, or were.
+                let answering = &self.reach.answering;
+                if name.is_none() && document.name.is_fed() && !answering.contains(&document.name) {
+                    continue;
+                }
                 pick.look(document);
                 turn.end().await;
                 if turn.lasts() > self.reach.time {

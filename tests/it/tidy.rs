@@ -30,7 +30,18 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("src/telemetry.rs", &["config"]),
     (
         "src/app.rs",
-        &["app", "http", "engine", "storage", "query", "auth", "model", "config", "telemetry"],
+        &[
+            "app",
+            "http",
+            "engine",
+            "projector",
+            "storage",
+            "query",
+            "auth",
+            "model",
+            "config",
+            "telemetry",
+        ],
     ),
 ];
 const ADAPTERS: [&str; 4] = ["memory", "sqlite", "postgres", "open"];

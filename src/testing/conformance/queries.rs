@@ -29,6 +29,7 @@ pub(super) const REACH: Reach = Reach {
     examined: usize::MAX,
     tried: 15,
     time: Duration::MAX,
+    answering: Vec::new(),
 };
 
 /// All of it, in one page.

@@ -3,6 +3,7 @@
 mod committing;
 mod deciding;
 mod editing;
+mod native;
 mod projecting;
 mod reducing;
 mod stopped;

@@ -7,6 +7,7 @@ mod connections;
 mod costly;
 mod deciding;
 mod exporting;
+mod feeding;
 mod filtering;
 mod full_disk;
 mod header_conditions;
