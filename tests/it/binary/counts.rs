@@ -15,9 +15,9 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::support::{client::client, process::Process};
 
-const WRITERS: u32 = 3;
+pub(super) const WRITERS: u32 = 3;
 const STREAMS: u32 = 5;
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was found in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct Verdict {
     pub(crate) miscounted: Vec<String>,
 }
 
-fn log(base: &str, rest: &str) -> String {
+pub(super) fn log(base: &str, rest: &str) -> String {
     format!("{base}/v1/logs/default{rest}")
 }
 
@@ -42,18 +42,27 @@ fn definition(number: u32) -> String {
     )
 }
 
-async fn define(client: &Client, base: &str, number: u32) {
-    let put = client.put(log(base, "/projectors/counts"));
-    let put = put.header("content-type", "text/javascript").body(definition(number)).send().await;
-    let status = put.expect("the server is there").status();
-    assert!(status.is_success(), "{status}");
+/// Puts a definition, as often as it takes: the store may not be there for a moment.
+pub(super) async fn define(client: &Client, base: &str, number: u32) {
+    let defined = async {
+        loop {
+            let put = client.put(log(base, "/projectors/counts"));
+            let put = put.header("content-type", "text/javascript").body(definition(number));
+            let status = put.send().await.expect("the server is there").status();
+            if status.is_success() {
+                return;
+            }
+            assert!(status.is_server_error(), "{status}");
+        }
+    };
+    timeout(PATIENCE, defined).await.expect("it is defined");
 }
 
-/// Publishes until the server is gone. What was not answered may be there, or not: the export tells.
-async fn write(writer: u32, base: String, acks: Arc<watch::Sender<u32>>) {
+/// Publishes until the server is gone, or nobody counts any more. What was not answered may be there, or not: the export tells.
+pub(super) async fn write(writer: u32, base: String, acks: Arc<watch::Sender<u32>>) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let client = client();
-    loop {
+    while acks.receiver_count() > 0 {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = format!("/categories/counted/streams/s{}/events", (number + writer) % STREAMS);
         let events: Vec<Value> =
@@ -68,7 +77,7 @@ async fn write(writer: u32, base: String, acks: Arc<watch::Sender<u32>>) {
 }
 
 /// How many events the newest revision has applied; nothing if the server does not tell.
-async fn applied(client: &Client, base: &str) -> Option<i64> {
+pub(super) async fn applied(client: &Client, base: &str) -> Option<i64> {
     let response = client.get(log(base, "/projectors/counts")).send().await.ok()?;
     let found = response.json::<Value>().await.ok()?;
     let events = found["revisions"].as_array()?.iter().filter_map(|one| one["events"].as_i64());
@@ -110,14 +119,21 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
         }
     }
     let server = start();
-    let export = client.get(log(&server.url, "/export")).send().await.expect("it exports");
+    let last = rounds.saturating_sub(1) / 7 * 7;
+    (verdict.events, verdict.miscounted) = judge(&client, &server.url, last).await;
+    verdict
+}
+
+/// Waits until all was counted by the last definition. How many events there are, and the entries that are not what
+/// they make of them.
+pub(super) async fn judge(client: &Client, base: &str, last: u32) -> (usize, Vec<String>) {
+    let export = client.get(log(base, "/export")).send().await.expect("it exports");
     let export = export.text().await.expect("it is whole");
     let events: Vec<Value> =
         export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let last = rounds.saturating_sub(1) / 7 * 7;
     let counted = async {
         loop {
-            let found = client.get(log(&server.url, "/projectors/counts")).send().await;
+            let found = client.get(log(base, "/projectors/counts")).send().await;
             let found: Value = found.expect("it is there").json().await.expect("JSON");
             assert!(found["status"] != "faulted", "{found}");
             let active = found["revisions"].as_array().expect("they are told");
@@ -132,12 +148,11 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
     // With the last event: what answers is known in a moment, and waited for.
     let last = events.last().expect("there are events")["sequence_number"].clone();
     let reached = format!("/projections/counts/search?min_sequence_number={last}&wait=30");
-    let page = client.post(log(&server.url, &reached));
+    let page = client.post(log(base, &reached));
     let page = page.json(&json!({"page": {"limit": 100}})).send().await.expect("it is found");
     let page: Value = page.json().await.expect("JSON");
-    verdict.events = events.len();
-    verdict.miscounted = miscounted(&events, page["entries"].as_array().expect("entries"));
-    verdict
+    let miscounted = miscounted(&events, page["entries"].as_array().expect("entries"));
+    (events.len(), miscounted)
 }
 
 /// The entries that are not what their events make of them.

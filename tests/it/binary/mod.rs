@@ -16,3 +16,4 @@ mod script;
 mod slow;
 mod standby;
 mod storm;
+mod takeovers;
