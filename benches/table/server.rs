@@ -12,7 +12,8 @@ use serde_json::Value;
 /// A server in a process of its own. Stopped in good order when it is dropped.
 pub(crate) struct Server {
     child: Child,
-    url: String,
+    /// Where it listens.
+    pub(crate) url: String,
 }
 
 /// The binary, without the settings of whoever runs this.

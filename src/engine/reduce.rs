@@ -38,8 +38,8 @@ pub const SNAPSHOT_EVENTS: i64 = 1_000;
 const SNAPSHOT_BYTES: usize = 1 << 20;
 /// Bytes of those that are kept at once.
 const SNAPSHOTS_BYTES: usize = 16 << 20;
-/// What is read at once.
-const PAGE_EVENTS: usize = 5_000;
+/// What is read at once: little, for it is read while what came before is applied.
+const PAGE_EVENTS: usize = 1_000;
 const PAGE_BYTES: usize = 4 << 20;
 /// Bytes of documents of one stream.
 const DOCUMENTS_BYTES: usize = 64 << 20;

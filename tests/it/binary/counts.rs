@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::support::{client::client, process::Process};
 
-pub(super) const WRITERS: u32 = 3;
+const WRITERS: u32 = 3;
 const STREAMS: u32 = 5;
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -131,20 +131,29 @@ pub(super) async fn judge(client: &Client, base: &str, last: u32) -> (usize, Vec
     let export = export.text().await.expect("it is whole");
     let events: Vec<Value> =
         export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let counted = async {
-        loop {
-            let found = client.get(log(base, "/projectors/counts")).send().await;
-            let found: Value = found.expect("it is there").json().await.expect("JSON");
-            assert!(found["status"] != "faulted", "{found}");
-            let active = found["revisions"].as_array().expect("they are told");
-            let active = active.iter().find(|one| one["standing"] == "active").expect("one is");
-            let newest = active["definition"].as_str().is_some_and(|text| text == definition(last));
-            if newest && active["events"].as_u64() == u64::try_from(events.len()).ok() {
-                return;
+    let mut reached = 0;
+    loop {
+        // As long as it goes on it may take its time.
+        let counted = async {
+            loop {
+                let found = client.get(log(base, "/projectors/counts")).send().await;
+                let found: Value = found.expect("it is there").json().await.expect("JSON");
+                assert!(found["status"] != "faulted", "{found}");
+                let revisions = found["revisions"].as_array().expect("they are told");
+                let newest = revisions.iter().find(|one| one["definition"] == definition(last));
+                let newest = newest.expect("it is there");
+                let counted = newest["events"].as_u64().expect("a number");
+                if counted > reached || newest["standing"] == "active" {
+                    return (counted, newest["standing"] == "active");
+                }
             }
+        };
+        let (counted, active) = timeout(PATIENCE, counted).await.expect("it goes on");
+        if active && Some(counted) == u64::try_from(events.len()).ok() {
+            break;
         }
-    };
-    timeout(PATIENCE, counted).await.expect("it comes to an end");
+        reached = counted;
+    }
     // With the last event: what answers is known in a moment, and waited for.
     let last = events.last().expect("there are events")["sequence_number"].clone();
     let reached = format!("/projections/counts/search?min_sequence_number={last}&wait=30");
