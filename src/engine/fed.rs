@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::define::rules;
+use super::{define::rules, logs::Logs};
 use crate::{
     model::{Cursor, Lane, Log, LogName, Progress, ProjectionName, Revision, Standing},
     storage::{Storage, StorageError},
@@ -67,18 +67,15 @@ impl Feeds {
         self.0.len() == other.0.len() && self.0.iter().all(same)
     }
 
-    /// Those of the revisions of a store.
+    /// Those of the revisions that answer.
     pub(super) async fn of(
         storage: &Storage,
-        logs: &super::logs::Logs,
-        revisions: impl Iterator<Item = (LogName, Revision)>,
+        logs: &Logs,
+        answering: Vec<(LogName, Revision)>,
     ) -> Result<Self, StorageError> {
-        let answers = |revision: &Revision| {
-            matches!(revision.standing, Standing::Active | Standing::Retained)
-        };
         let mut found = Vec::new();
         let mut lanes: Vec<(i64, Lane)> = Vec::new();
-        for (name, revision) in revisions.filter(|(_, revision)| answers(revision)) {
+        for (name, revision) in answering {
             let Some(log) = logs.find(&name).await? else { continue };
             let own: Vec<_> = log
                 .lanes

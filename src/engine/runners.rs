@@ -31,8 +31,8 @@ use super::{
 };
 use crate::{
     model::{
-        Clock, Cursor, Form, Log, LogName, ProjectionName, ProjectorName, Revision, Source,
-        Standing, StreamKey,
+        Clock, Cursor, Definition, Form, Log, LogName, ProjectionName, ProjectorName, Revision,
+        Source, Standing, StreamKey,
     },
     projector::{Native, Rules, definition::Activate},
     storage::{Storage, StorageError, projectors::Listed},
@@ -94,6 +94,29 @@ impl State {
     fn native(&self, log: &LogName, revision: &Revision) -> Option<Arc<dyn Native>> {
         let found = self.natives.get(&(log.clone(), revision.projector.clone()))?;
         (found.settings().definition() == revision.definition).then(|| found.clone())
+    }
+
+    /// The revisions that answer, without their code.
+    fn answering(&self) -> Vec<(LogName, Revision)> {
+        let answers = |of: &Revision| matches!(of.standing, Standing::Active | Standing::Retained);
+        let known = self.known.values().filter(|(_, of)| answers(of));
+        let light = |(log, of): &(LogName, Revision)| {
+            let description = of.definition.description.clone();
+            let definition =
+                Definition { form: of.definition.form, text: String::new(), description };
+            let revision = Revision {
+                id: of.id,
+                projector: of.projector.clone(),
+                number: of.number,
+                definition,
+                created_at: of.created_at,
+                standing: of.standing,
+                halt: None,
+                progress: of.progress.clone(),
+            };
+            (log.clone(), revision)
+        };
+        known.map(light).collect()
     }
 
     fn can_run(&self, log: &LogName, revision: &Revision) -> bool {
@@ -228,8 +251,8 @@ impl Runners {
 
     /// Learns what is fed, and how far that is.
     async fn feed(&self) -> Result<(), StorageError> {
-        let known: Vec<_> = self.state().known.values().cloned().collect();
-        let feeds = Feeds::of(&self.0.means.storage, &self.0.logs, known.into_iter()).await?;
+        let answering = self.state().answering();
+        let feeds = Feeds::of(&self.0.means.storage, &self.0.logs, answering).await?;
         let before = std::mem::replace(&mut self.state().feeds, feeds);
         if !before.are_those_of(&self.state().feeds) {
             self.0.switched.send_modify(|switches| *switches += 1);

@@ -293,7 +293,12 @@ impl Runner {
     /// Applies events, in batches.
     async fn take(&mut self, events: &[Placed]) -> Result<(), End> {
         let mut rest = events;
-        while !rest.is_empty() {
+        while let Some((first, _)) = rest.first() {
+            if self.parking.is_crowded()
+                && let Some(full) = self.parking.is_full()
+            {
+                return self.halt(Halt::of(&first.event, said(full))).await;
+            }
             let mut bytes = 0;
             let within = |(shared, _): &&Placed| {
                 let room = bytes < BATCH_BYTES;

@@ -67,12 +67,17 @@ impl Parking {
         self.waiting.keys().cloned().collect()
     }
 
-    /// Why nothing more can wait, if so.
+    /// Why no further entry can wait, if so.
     pub(super) fn is_full(&self) -> Option<String> {
         let (ids, events) = (self.waiting.len(), self.events);
-        (ids >= IDS_MAX || events >= EVENTS_MAX).then(|| {
+        (ids >= IDS_MAX || self.is_crowded()).then(|| {
             format!("{ids} entries wait of {IDS_MAX}, with {events} events of {EVENTS_MAX}: retry or skip them")
         })
+    }
+
+    /// Whether no further event can wait.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.events >= EVENTS_MAX
     }
 
     /// An entry waits, from the event on that failed and is added next.

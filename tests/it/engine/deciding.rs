@@ -4,7 +4,7 @@ use everlog::{
     engine::runner::{
         halt::Halt,
         orders::{Order, What},
-        parking::{self, IDS_MAX, Waiting},
+        parking::{self, EVENTS_MAX, IDS_MAX, Waiting},
     },
     model::{Parked, Revision},
     storage::projectors::Put,
@@ -167,6 +167,26 @@ async fn too_many_that_wait_halt_it(store: TestStore) {
     scene.node.tasks.stop();
 }
 
+async fn too_many_events_of_one_entry_halt_it(store: TestStore) {
+    let scene = Scene::new(store).await;
+    let revision = scene.put(&failing(&scene, "payload < 0")).await;
+    scene.publish("a", "added", &["-1"]).await;
+    for _ in 0..=EVENTS_MAX / 1_000 {
+        scene.publish("a", "added", &["1"; 1_000]).await;
+    }
+    let halted = scene.until(revision.id, |of| of.halt.is_some()).await;
+    assert!(halted.halt.is_some_and(|halt| halt.contains("1 entries wait")));
+    let Parked { ids, events } = halted.progress.parked;
+    assert!(ids == 1 && usize::try_from(events).is_ok_and(|events| events >= EVENTS_MAX));
+    // Once that is decided it goes on.
+    scene.order(&revision, What::SkipParked("a".to_owned())).await;
+    let done = scene.until(revision.id, |of| of.progress.parked == Parked::default()).await;
+    let end = i64::try_from(EVENTS_MAX + 1_001).expect("a number");
+    scene.until(done.id, |of| of.progress.sequence_number == end).await;
+    assert_eq!(scene.words(&revision).await, "a {\"last\":1,\"n\":11000} v11000");
+    scene.node.tasks.stop();
+}
+
 impl Scene {
     /// Has a definition that is there built again.
     async fn put_again(&self, text: &str) -> Revision {
@@ -190,5 +210,6 @@ on_each_store!(
     what_waits_is_applied_in_its_order_when_it_is_retried,
     of_an_event_of_several_entries_only_the_one_that_fails_waits,
     an_event_that_halts_is_skipped_once,
-    too_many_that_wait_halt_it
+    too_many_that_wait_halt_it,
+    too_many_events_of_one_entry_halt_it
 );
