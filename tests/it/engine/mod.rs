@@ -5,6 +5,7 @@ mod deciding;
 mod editing;
 mod native;
 mod projecting;
+mod rebuilding;
 mod reducing;
 mod stopped;
 mod tailing;
