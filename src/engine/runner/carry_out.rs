@@ -22,6 +22,9 @@ impl Runner {
             return Ok(());
         }
         let lines = self.orders.borrow_and_update().clone();
+        if lines.is_empty() {
+            return Ok(());
+        }
         for order in Order::all(&lines) {
             if !self.carried_out.insert(order.id) {
                 continue;
