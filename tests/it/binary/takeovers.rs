@@ -1,5 +1,8 @@
 //! A projector that counts, on two servers over one Postgres: servers and workers are killed, whoever holds the projector
 //! is stopped until the other has it and then goes on as if nothing had been, Postgres crashes.
+//!
+//! It does not see a store that accepts commits of a lost hold: whoever goes on has seldom anything to commit. The store's
+//! own tests do (`conformance::projecting`).
 
 use std::{sync::Arc, time::Duration};
 
