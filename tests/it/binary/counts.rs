@@ -11,11 +11,14 @@ use std::{
 
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use crate::support::{client::client, process::Process};
 
-const WRITERS: u32 = 3;
+pub(super) const WRITERS: u32 = 3;
 const STREAMS: u32 = 5;
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,18 +61,26 @@ pub(super) async fn define(client: &Client, base: &str, number: u32) {
     timeout(PATIENCE, defined).await.expect("it is defined");
 }
 
-/// Publishes until the server is gone, or nobody counts any more. What was not answered may be there, or not: the export tells.
-pub(super) async fn write(writer: u32, base: String, acks: Arc<watch::Sender<u32>>) {
+/// Publishes as often as it may, until the server is gone. What was not answered may be there, or not: the export tells.
+pub(super) async fn write(
+    writer: u32,
+    base: String,
+    may: Arc<Semaphore>,
+    acks: Arc<watch::Sender<u32>>,
+) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let client = client();
-    while acks.receiver_count() > 0 {
+    while let Ok(permit) = may.acquire().await {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = format!("/categories/counted/streams/s{}/events", (number + writer) % STREAMS);
         let events: Vec<Value> =
             (0..=number % 3).map(|i| json!({"name": "e", "payload": number % 10 + i})).collect();
         let request = client.post(log(&base, &path)).json(&json!({ "events": events }));
         match request.send().await {
-            Ok(response) if response.status().is_success() => acks.send_modify(|acks| *acks += 1),
+            Ok(response) if response.status().is_success() => {
+                permit.forget();
+                acks.send_modify(|acks| *acks += 1);
+            }
             Ok(response) => assert!(response.status().is_server_error(), "{response:?}"),
             Err(_) => return,
         }
@@ -80,8 +91,8 @@ pub(super) async fn write(writer: u32, base: String, acks: Arc<watch::Sender<u32
 pub(super) async fn applied(client: &Client, base: &str) -> Option<i64> {
     let response = client.get(log(base, "/projectors/counts")).send().await.ok()?;
     let found = response.json::<Value>().await.ok()?;
-    let events = found["revisions"].as_array()?.iter().filter_map(|one| one["events"].as_i64());
-    Some(events.sum())
+    let newest = found["revisions"].as_array()?.iter().max_by_key(|one| one["revision"].as_i64());
+    newest?["events"].as_i64()
 }
 
 /// Runs so many rounds of: start, publish, kill. Then holds what was counted against what was published.
@@ -97,9 +108,9 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
         }
         let before = applied(&client, &base).await.expect("it is told");
         let (count, mut acks) = watch::channel(0_u32);
-        let count = Arc::new(count);
-        let writers = (0..WRITERS).map(|n| tokio::spawn(write(n, base.clone(), count.clone())));
-        let writers: Vec<_> = writers.collect();
+        let (count, may) = (Arc::new(count), Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+        let write = |n| write(n, base.clone(), may.clone(), count.clone());
+        let writers: Vec<_> = (0..WRITERS).map(|n| tokio::spawn(write(n))).collect();
         drop(count);
         let enough = 1 + (round * 37) % 23;
         acks.wait_for(|acks| *acks >= enough).await.expect("the writers go on");

@@ -4,20 +4,28 @@
 //! It does not see a store that accepts commits of a lost hold: whoever goes on has seldom anything to commit. The store's
 //! own tests do (`conformance::projecting`).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use reqwest::Client;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
 
-use super::counts::{PATIENCE, applied, define, judge, write};
+use super::counts::{PATIENCE, WRITERS, applied, define, judge, write};
 use crate::support::{client::client, cluster::Cluster, process::Process};
 
 /// How many kinds of faults there are.
 pub(crate) const KINDS: u32 = 4;
-/// Acknowledged publishes between two faults.
+/// Acknowledged publishes between two faults at least, and how many there may be: what was published is counted anew by
+/// each revision.
 const ACKS: u32 = 5;
+const FLOW: usize = 40;
+/// Who holds the newest revision, and until when.
+const HOLD: &str = "SELECT owner, held_until FROM projector_revision ORDER BY id DESC LIMIT 1";
 
 /// What was done, and found in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,7 +46,10 @@ struct Scene {
     cluster: Cluster,
     folder: TempDir,
     nodes: [Process; 2],
+    /// Who is likely to hold the projector.
+    holder: usize,
     writers: JoinSet<()>,
+    may: Arc<Semaphore>,
     count: Arc<watch::Sender<u32>>,
     acks: watch::Receiver<u32>,
     verdict: Verdict,
@@ -59,7 +70,9 @@ pub(crate) async fn storm(faults: u32) -> Verdict {
         cluster,
         folder,
         nodes,
+        holder: 0,
         writers: JoinSet::new(),
+        may: Arc::new(Semaphore::new(0)),
         count: Arc::new(count),
         acks,
         verdict: Verdict::default(),
@@ -70,7 +83,7 @@ pub(crate) async fn storm(faults: u32) -> Verdict {
     for number in 0..faults {
         // A new revision is built beside the other, through all of it.
         if number % 7 == 6 {
-            last = number;
+            (last, scene.holder) = (number, 0);
             define(&scene.client, &scene.nodes[0].url, last).await;
         }
         scene.goes_on().await;
@@ -78,9 +91,9 @@ pub(crate) async fn storm(faults: u32) -> Verdict {
     }
     scene.goes_on().await;
     // Postgres ends with the scene.
-    let Scene { client, nodes, writers, acks, verdict, cluster: _cluster, folder: _folder, .. } =
+    let Scene { client, nodes, writers, may, verdict, cluster: _cluster, folder: _folder, .. } =
         scene;
-    drop(acks);
+    may.close();
     writers.join_all().await;
     let (events, miscounted) = judge(&client, &nodes[1].url, last).await;
     Verdict { events, miscounted, ..verdict }
@@ -88,16 +101,20 @@ pub(crate) async fn storm(faults: u32) -> Verdict {
 
 impl Scene {
     fn publish_to(&mut self, node: usize) {
-        // One each: a new revision is to catch up in the end.
-        self.writers.spawn(write(0, self.nodes[node].url.clone(), self.count.clone()));
+        for writer in 0..WRITERS {
+            let (url, may) = (self.nodes[node].url.clone(), self.may.clone());
+            self.writers.spawn(write(writer, url, may, self.count.clone()));
+        }
     }
 
-    /// Waits until something was published and counted.
+    /// Waits until something was published and counted; more is under way then.
     async fn goes_on(&mut self) {
+        self.may.add_permits(FLOW);
         let enough = *self.acks.borrow_and_update() + ACKS;
         let published = self.acks.wait_for(|acks| *acks >= enough);
         timeout(PATIENCE, published).await.expect("it is published").expect("there are writers");
         let before = self.counted().await;
+        self.may.add_permits(FLOW);
         let counted = async { while self.counted().await <= before {} };
         timeout(PATIENCE, counted).await.expect("it is counted");
     }
@@ -113,20 +130,26 @@ impl Scene {
         }
     }
 
+    /// Every kind in turn, next to another one each time.
     async fn fault(&mut self, number: u32) {
-        let node = usize::try_from(number / KINDS).expect("a count") % 2;
-        match number % KINDS {
+        let (turn, step) = (number / KINDS, number % KINDS);
+        let node = usize::try_from(turn / 2).expect("a count") % 2;
+        match (turn + step * (1 + turn % 2 * 2)) % KINDS {
             0 => {
                 self.nodes[node].kill();
                 self.nodes[node] = serve(&self.cluster, &self.folder);
                 self.publish_to(node);
+                self.holder = 1 - node;
                 self.verdict.servers += 1;
             }
             1 => {
                 let killed = self.nodes.iter().filter(|node| node.kill_worker()).count();
                 self.verdict.workers += u32::try_from(killed).expect("a count");
             }
-            2 => self.overtake().await,
+            2 => {
+                timeout(PATIENCE, self.overtake()).await.expect("one of them holds it");
+                self.verdict.overtaken += 1;
+            }
             _ => {
                 self.cluster.crash();
                 self.verdict.crashes += 1;
@@ -134,36 +157,55 @@ impl Scene {
         }
     }
 
-    /// Stops whoever holds the projector until the other does.
+    /// Stops whoever holds the projector until the other has it and counts; then it goes on where it was.
     async fn overtake(&mut self) {
-        for node in 0..2 {
-            let before = self.owner().await;
-            self.nodes[node].signal("STOP");
-            // If it is the other one's it goes on, and else it does not before the hold has run out.
-            let other = self.nodes[1 - node].url.clone();
-            let counted = applied(&self.client, &other).await.unwrap_or(0);
-            let goes_on = async {
-                while applied(&self.client, &other).await.is_none_or(|now| now <= counted) {}
-            };
-            timeout(PATIENCE, goes_on).await.expect("somebody counts");
-            let after = self.owner().await;
-            self.nodes[node].signal("CONT");
-            if before != after {
-                self.verdict.overtaken += 1;
+        loop {
+            let other = 1 - self.holder;
+            self.nodes[self.holder].signal("STOP");
+            let taken_over = self.is_taken_over().await;
+            if taken_over {
+                self.counts_on(other).await;
+                self.counts_on(other).await;
+            }
+            self.nodes[self.holder].signal("CONT");
+            self.holder = other;
+            if taken_over {
                 return;
+            }
+            self.may.add_permits(FLOW);
+        }
+    }
+
+    /// Whether another takes the newest revision over; not if who holds it goes on to renew its hold.
+    async fn is_taken_over(&self) -> bool {
+        let connected = PgConnection::connect_with(&self.cluster.options()).await;
+        let mut connection = connected.expect("Postgres is there");
+        let (mut first, mut renewed) = (None::<(String, i64)>, 0);
+        loop {
+            let held = sqlx::query_as::<_, (String, i64)>(HOLD).fetch_one(&mut connection).await;
+            let (owner, until) = held.expect("there is a revision");
+            match &mut first {
+                Some((before, _)) if *before != owner => return true,
+                // One renewal may have been under way when it was stopped.
+                Some(_) if renewed == 2 => return false,
+                Some((_, before)) => {
+                    renewed += i32::from(*before != until);
+                    *before = until;
+                }
+                None => first = Some((owner, until)),
             }
         }
     }
 
-    /// Who holds the revision that answers.
-    async fn owner(&self) -> String {
-        let text = "SELECT owner FROM projector_revision WHERE standing = 'active'";
-        let options = self.cluster.options();
-        let asked = async {
-            let mut connection = PgConnection::connect_with(&options).await?;
-            sqlx::query_scalar(AssertSqlSafe(text.to_owned())).fetch_one(&mut connection).await
+    /// Waits until a server tells that more was counted.
+    async fn counts_on(&self, node: usize) {
+        let base = &self.nodes[node].url;
+        let before = loop {
+            if let Some(counted) = applied(&self.client, base).await {
+                break counted;
+            }
         };
-        let owner = timeout(Duration::from_secs(10), asked).await.expect("Postgres answers");
-        owner.expect("one revision answers")
+        self.may.add_permits(FLOW);
+        while applied(&self.client, base).await.is_none_or(|now| now <= before) {}
     }
 }
