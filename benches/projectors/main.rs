@@ -1,107 +1,179 @@
-//! What projectors do on this machine: a worker by itself, events read and projected and committed, how soon a publish
-//! shows, streams that are reduced on demand. See `benches/README.md`.
+//! What projectors do on this machine: a worker by itself; events that are read, projected and committed; how soon a
+//! publish shows; streams that are reduced on demand. See `benches/README.md`.
 
 #[path = "../table/cluster.rs"]
 mod cluster;
 mod load;
+#[path = "../table/machine.rs"]
+mod machine;
 #[path = "../table/server.rs"]
-#[expect(dead_code, reason = "it is shared with the table")]
+#[expect(dead_code, reason = "it is the table's, which measures with `everlog bench`")]
 mod server;
+mod state;
 mod worker;
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
+use tempfile::TempDir;
 
 use self::{cluster::Cluster, load::Load, server::Server};
 
-/// Prints a Markdown table: what, where, what was measured, what was asked for.
+/// Streams of the events that are read.
+const STREAMS: usize = 10_000;
+/// Projectors of one category, and publishes a second to it.
+const PROJECTORS: usize = 20;
+const RATE: u32 = 500;
+
+/// Events of the streams that are reduced, and what is aimed at.
+const STATES: [(usize, &str); 2] =
+    [(10_000, "45 ms without a snapshot"), (100_000, "20 ms from a snapshot")];
+
+/// Prints a Markdown table: what, on which store, what was measured, what is aimed at.
 #[derive(Debug, Parser)]
 #[command(name = "projectors", max_term_width = 100)]
 struct Settings {
-    /// Events that are read, projected and committed
-    #[arg(long, default_value_t = 1_000_000)]
+    /// Events that are applied, or read, projected and committed
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     events: usize,
-    /// How long latency is measured, in seconds
-    #[arg(long, default_value_t = 30)]
-    seconds: u64,
-    /// Only rows whose name has this in it
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    only: String,
+    /// Bytes of an event as it is published: its name and its payload
+    #[arg(long, default_value_t = 250, value_name = "N")]
+    event_bytes: usize,
+    /// How long latency is measured
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=3_600))]
+    seconds: u32,
+    /// Only rows whose name or store has this in it; alternatives are separated by `|`
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
     /// Where the databases are made; on a real disk
     #[arg(long, default_value = "/var/tmp", value_name = "FOLDER")]
     folder: PathBuf,
+    /// The folder of Postgres' programs; the newest of Debian's by default
+    #[arg(long, value_name = "FOLDER")]
+    postgres_bin: Option<PathBuf>,
     /// Given by `cargo bench`; without it nothing is measured
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let settings = Settings::parse();
-    if settings.bench {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?
-            .block_on(measure(&settings))?;
+/// A row: what, on which store.
+type Name = (String, String);
+
+impl Settings {
+    fn picks(&self, (what, store): &Name) -> bool {
+        let name = format!("{what} {store}").to_lowercase();
+        let hit = |pattern: &str| name.contains(&pattern.trim().to_lowercase());
+        self.only.as_ref().is_none_or(|pattern| pattern.split('|').any(hit))
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    if !settings.bench {
+        return ExitCode::SUCCESS;
+    }
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(&settings)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nowhere is left to say that standard error is closed.
+            let _ = writeln!(std::io::stderr(), "projectors: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn tell(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
-async fn measure(settings: &Settings) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir_in(&settings.folder)?;
-    let picks = |name: &str| name.contains(&settings.only);
-    tell("| what | where | measured | asked for |")?;
-    tell("|---|---|---|---|")?;
-    for (ids, asked) in [(1, "250,000"), (10_000, "80,000")] {
-        if picks("worker") {
-            let rate = worker::rate(ids).await?;
-            let name = format!(
-                "worker alone, {ids} ids, batches of 500, {} bytes",
-                load::event("s", 0).len()
-            );
-            tell(&format!("| {name} | one process | {rate:.0} events/s | {asked} |"))?;
-        }
+fn row((what, store): &Name, measured: &str, aim: &str) -> anyhow::Result<()> {
+    tell(&format!("| {what} | {store} | {measured} | {aim} |"))
+}
+
+async fn run(settings: &Settings) -> anyhow::Result<()> {
+    machine::refuse_memory(&settings.folder)?;
+    let folder = TempDir::with_prefix_in("everlog-bench-", &settings.folder)?;
+    let cluster = Cluster::start(settings.postgres_bin.as_deref(), &settings.folder)?;
+    server::migrate(&cluster.url)?;
+    for fact in machine::facts(&cluster.url).await? {
+        tell(&format!("- {fact}"))?;
     }
-    for store in ["SQLite, synchronous=FULL", "Postgres, fsync and synchronous_commit on"] {
-        let cluster;
-        let url = match store.starts_with("SQLite") {
-            true => format!("sqlite:{}", folder.path().join("everlog.db").display()),
-            false => {
-                cluster = Cluster::start(None, &settings.folder)?;
-                server::migrate(&cluster.url)?;
-                cluster.url.clone()
-            }
-        };
-        let server = Server::start(&url)?;
-        let load = Load::of(&server.url);
-        if picks("end to end") {
-            load.fill("bulk", settings.events, 10_000).await?;
-            let rate = load.project("bulk", settings.events).await?;
-            let name = format!("end to end, {} events over 10,000 ids", settings.events);
-            tell(&format!("| {name} | {store} | {rate:.0} events/s | 30,000 |"))?;
-        }
-        if picks("latency") {
-            let wait = Duration::from_secs(settings.seconds);
-            let (median, late) = load.latency("late", 20, 500, wait).await?;
-            let name = "latency, 20 projectors, 500 events/s, p50 and p99";
-            let measured = format!("{:.1} and {:.1} ms", millis(median), millis(late));
-            tell(&format!("| {name} | {store} | {measured} | 20 and 100 ms |"))?;
-        }
-        if picks("state") {
-            for (events, asked) in [(10_000, "45 ms, none"), (100_000, "20 ms, from a snapshot")] {
-                let (first, again) = load.state("lone", events).await?;
-                let name = format!("state of {events} events, first and again");
-                let measured = format!("{:.1} and {:.1} ms", millis(first), millis(again));
-                tell(&format!("| {name} | {store} | {measured} | {asked} |"))?;
-            }
-        }
+    tell("\n| what | store | measured | aim |\n|---|---|---|---|")?;
+    for (ids, aim) in [(1, "250,000 events/s"), (STREAMS, "80,000 events/s")] {
+        alone(settings, ids, aim).await?;
+    }
+    let file = format!("sqlite:{}", folder.path().join("everlog.db").display());
+    let stores = [
+        (file, machine::sqlite().await?),
+        (cluster.url.clone(), machine::postgres(&cluster.url).await?),
+    ];
+    for (url, store) in stores {
+        served(settings, &url, &store).await?;
+    }
+    Ok(())
+}
+
+/// A worker by itself.
+async fn alone(settings: &Settings, ids: usize, aim: &str) -> anyhow::Result<()> {
+    let Settings { events, event_bytes, .. } = settings;
+    let given = load::given(0, *event_bytes).len();
+    let what = format!(
+        "worker alone, {ids} id(s) in random order, {events} events of {event_bytes} bytes ({given} as it gets \
+         them), batches of {}",
+        worker::BATCH
+    );
+    let name = (what, "none".to_owned());
+    if settings.picks(&name) {
+        let (rate, cores) = worker::rate(ids, *events, *event_bytes).await?;
+        row(&name, &format!("{rate:.0} events/s, {cores:.2} cores of the worker"), aim)?;
+    }
+    Ok(())
+}
+
+/// A server on a store.
+async fn served(settings: &Settings, url: &str, store: &str) -> anyhow::Result<()> {
+    let Settings { events, event_bytes, seconds, .. } = settings;
+    let bytes = *event_bytes;
+    let name = |what: String| (what, store.to_owned());
+    let bulk = name(format!("end to end, {events} events of {bytes} bytes over {STREAMS} streams"));
+    let late = name(format!(
+        "publish to visible, {PROJECTORS} projectors, {RATE} events of {bytes} bytes a second for {seconds} s"
+    ));
+    let states = STATES.map(|(events, aim)| {
+        let what = format!("state of {events} events of {bytes} bytes, first and again");
+        (events, name(what), aim)
+    });
+    let mut names = [&bulk, &late].into_iter().chain(states.iter().map(|(_, name, _)| name));
+    if !names.any(|name| settings.picks(name)) {
+        return Ok(());
+    }
+    let server = Server::start(url)?;
+    let load = Load::of(&server.url, bytes)?;
+    if settings.picks(&bulk) {
+        load.fill("bulk", *events, STREAMS).await?;
+        let rate = load.project("bulk", *events, STREAMS).await?;
+        row(&bulk, &format!("{rate:.0} events/s"), "30,000 events/s")?;
+    }
+    if settings.picks(&late) {
+        let time = Duration::from_secs((*seconds).into());
+        let found = load.latency("late", PROJECTORS, RATE, time).await?;
+        let measured = format!(
+            "p50 {:.1} ms, p99 {:.1} ms, of {} at {:.0} publishes/s",
+            millis(found.at(0.5)),
+            millis(found.at(0.99)),
+            found.times.len(),
+            found.rate
+        );
+        row(&late, &measured, "p50 20 ms, p99 100 ms")?;
+    }
+    for (events, name, aim) in states.iter().filter(|(_, name, _)| settings.picks(name)) {
+        let (first, again) = load.state("lone", *events).await?;
+        row(name, &format!("{:.1} ms, {:.1} ms", millis(first), millis(again)), aim)?;
     }
     Ok(())
 }

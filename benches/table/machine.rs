@@ -2,13 +2,11 @@
 
 use std::{path::Path, process::Command};
 
-use anyhow::{Context, ensure};
-use sqlx::{Connection, SqliteConnection};
+use anyhow::{Context, bail, ensure};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 
-use crate::cells::Stage;
-
-/// Lines that stand above the table.
-pub(crate) async fn facts(stage: &mut Stage) -> anyhow::Result<Vec<String>> {
+/// Lines that stand above a table; the Postgres at this URL is one of the stores.
+pub(crate) async fn facts(url: &str) -> anyhow::Result<Vec<String>> {
     let cores = std::thread::available_parallelism()?;
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
@@ -18,22 +16,36 @@ pub(crate) async fn facts(stage: &mut Stage) -> anyhow::Result<Vec<String>> {
     let changed = said("git", &["status", "--porcelain", "--untracked-files=no"]);
     let dirty = if changed.is_empty() { "" } else { " and changes" };
     let commit = said("git", &["rev-parse", "--short", "HEAD"]);
-    let mut memory = SqliteConnection::connect("sqlite::memory:").await?;
-    let sqlite: String =
-        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut memory).await?;
-    let limit = &mut stage.postgres;
     Ok(vec![
         format!("{cores} cores ({model}), kernel {}, {}", kernel.trim(), said("rustc", &["-V"])),
         format!("Everlog {commit}{dirty}, clients on the same cores, loopback HTTP"),
-        format!(
-            "Postgres {} (fsync={}, synchronous_commit={}, shared_buffers={}) over loopback TCP",
-            limit.show("server_version").await?,
-            limit.show("fsync").await?,
-            limit.show("synchronous_commit").await?,
-            limit.show("shared_buffers").await?
-        ),
-        format!("SQLite {sqlite} (WAL, synchronous=FULL)"),
+        postgres(url).await?,
+        sqlite().await?,
     ])
+}
+
+/// Which Postgres, and how durable.
+pub(crate) async fn postgres(url: &str) -> anyhow::Result<String> {
+    let mut connection = PgConnection::connect(url).await?;
+    let mut told = Vec::new();
+    for show in
+        ["SHOW server_version", "SHOW fsync", "SHOW synchronous_commit", "SHOW shared_buffers"]
+    {
+        told.push(sqlx::query_scalar::<_, String>(show).fetch_one(&mut connection).await?);
+    }
+    let [version, fsync, commit, buffers] = told.as_slice() else { bail!("{told:?}") };
+    Ok(format!(
+        "Postgres {version} (fsync={fsync}, synchronous_commit={commit}, shared_buffers={buffers}) \
+         over loopback TCP"
+    ))
+}
+
+/// Which SQLite, and how durable.
+pub(crate) async fn sqlite() -> anyhow::Result<String> {
+    let mut memory = SqliteConnection::connect("sqlite::memory:").await?;
+    let version: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut memory).await?;
+    Ok(format!("SQLite {version} (WAL, synchronous=FULL)"))
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

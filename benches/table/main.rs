@@ -116,7 +116,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
         }
         outcomes.push(Outcome { row, rounds, failed });
     }
-    let facts = machine::facts(&mut stage).await?;
+    let facts = machine::facts(&stage.cluster.url).await?;
     writeln!(std::io::stdout(), "{}", print::report(settings, &facts, &outcomes))?;
     anyhow::ensure!(outcomes.iter().all(|it| it.failed.is_none()), "some rows have no figures");
     Ok(())

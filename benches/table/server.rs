@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub(crate) url: String,
+    pub url: String,
 }
 
 /// The binary, without the settings of whoever runs this.

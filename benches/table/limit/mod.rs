@@ -106,17 +106,6 @@ impl Limit {
         Ok(())
     }
 
-    /// A setting of the server.
-    pub(crate) async fn show(&mut self, setting: &'static str) -> anyhow::Result<String> {
-        let statement = match setting {
-            "fsync" => "SHOW fsync",
-            "synchronous_commit" => "SHOW synchronous_commit",
-            "shared_buffers" => "SHOW shared_buffers",
-            _ => "SHOW server_version",
-        };
-        Ok(sqlx::query_scalar(statement).fetch_one(self.connection()?).await?)
-    }
-
     /// Events a second that are acknowledged.
     pub(crate) async fn publish(&mut self, load: Load, category: &str) -> anyhow::Result<f64> {
         let from = Instant::now() + load.warm_up;
