@@ -226,7 +226,10 @@ impl Runners {
                     Some(running) if !revision.progress.orders.is_empty() => {
                         running.kicked.notify_one();
                     }
-                    None if runs && !held => free.push((log.clone(), revision.clone())),
+                    // One that failed here may be held by us yet, if it could not be let go.
+                    None if runs && (!held || state.failing.contains_key(&revision.id)) => {
+                        free.push((log.clone(), revision.clone()));
+                    }
                     _ => {}
                 }
                 known.insert(revision.id, (log, revision));

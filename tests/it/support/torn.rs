@@ -1,5 +1,5 @@
-//! A store whose commits of projectors fail now and then; and one, with a plant in it, that keeps documents and their
-//! place in two transactions.
+//! A store whose commits of projectors fail now and then, and which lets none go; and one, with a plant in it, that keeps
+//! documents and their place in two transactions.
 
 use std::{
     sync::{
@@ -88,6 +88,10 @@ impl Projectors for Failing {
         owner: Uuid,
         time: Duration,
     ) -> Result<Option<Progress>, StorageError> {
+        // What failed is not let go either.
+        if time.is_zero() {
+            return Err(StorageError::Unavailable("while it is let go".into()));
+        }
         self.inner.hold(revision, owner, time).await
     }
 
