@@ -122,8 +122,13 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
 async fn alone(settings: &Settings, ids: usize, aim: &str) -> anyhow::Result<()> {
     let Settings { events, event_bytes, .. } = settings;
     let given = load::given(0, *event_bytes).len();
+    let spread = if ids == 1 {
+        "all on one id".to_owned()
+    } else {
+        format!("over {ids} ids in random order")
+    };
     let what = format!(
-        "worker alone, {ids} id(s) in random order, {events} events of {event_bytes} bytes ({given} as it gets \
+        "worker alone, {spread}, {events} events of {event_bytes} bytes ({given} as it gets \
          them), batches of {}",
         worker::BATCH
     );
