@@ -119,7 +119,7 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
             while applied(&client, &base).await.is_none_or(|applied| applied <= before) {}
         };
         timeout(PATIENCE, goes_on).await.expect("it counts");
-        if server.kill_worker() {
+        if server.signal_workers("KILL") {
             verdict.workers += 1;
             acks.wait_for(|acks| *acks >= enough + 3).await.expect("the writers go on");
         }

@@ -68,11 +68,11 @@ impl Process {
         number.expect("the kernel tells its memory")
     }
 
-    /// SIGKILL for a worker of the server, if it has one now.
-    pub(crate) fn kill_worker(&self) -> bool {
-        let parent = self.child.id().to_string();
-        let killed = Command::new("pkill").args(["-KILL", "-P", &parent]).status();
-        killed.expect("pkill is there").success()
+    /// A signal, by its name, for each worker that the server has now; whether it has one.
+    pub(crate) fn signal_workers(&self, name: &str) -> bool {
+        let (name, parent) = (format!("-{name}"), self.child.id().to_string());
+        let sent = Command::new("pkill").args([&name, "-P", &parent]).status();
+        sent.expect("pkill is there").success()
     }
 
     /// A signal, by its name.
