@@ -9,7 +9,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
     sync::{Mutex, Semaphore},
-    time::Instant,
 };
 
 use crate::worker::frames::{FRAME_BYTES_MAX, Hello, Reply, Request, framed, value};
@@ -159,7 +158,7 @@ impl Worker {
         frame: &[u8],
         silence: Silence,
     ) -> Result<T, WorkerError> {
-        let (id, since) = (self.child.id(), Instant::now());
+        let id = self.child.id();
         let before = cpu_time(id);
         let exchange = async {
             self.input.write_all(frame).await?;
@@ -172,16 +171,19 @@ impl Worker {
             value(&answer)
         };
         let stuck = async {
-            loop {
+            // Looks are counted: while this process is stopped (a paused container), its workers may be too.
+            let mut silent = Duration::ZERO;
+            while silent < silence.clock {
                 tokio::time::sleep(LOOK).await;
+                silent += LOOK;
                 let used = cpu_time(id).zip(before).map(|(now, before)| now.saturating_sub(before));
-                if since.elapsed() >= silence.clock || used.is_some_and(|used| used >= silence.cpu)
-                {
+                if used.is_some_and(|used| used >= silence.cpu) {
                     return;
                 }
             }
         };
         let answered = tokio::select! {
+            biased;
             answered = exchange => answered,
             () = stuck => {
                 self.end().await;

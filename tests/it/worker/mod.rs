@@ -4,3 +4,4 @@ mod definitions;
 mod handlers;
 mod hostile;
 mod jail;
+mod silence;
