@@ -1,5 +1,7 @@
 //! Events that fail: what waits for a decision, and what comes of it.
 
+use std::{sync::Arc, time::Duration};
+
 use everlog::{
     engine::runner::{
         halt::Halt,
@@ -7,11 +9,19 @@ use everlog::{
         parking::{self, EVENTS_MAX, IDS_MAX, Waiting},
     },
     model::{Parked, Revision},
-    storage::projectors::Put,
+    storage::projectors::{Advance, Put},
     testing::conformance::TestStore,
 };
+use tokio::{task::JoinSet, time::timeout};
 
 use super::projecting::{Scene, node, on_each_store};
+use crate::support::{
+    memory,
+    planted_projectors::{Forgetful, planted},
+};
+
+/// How long a control waits for what does not come.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A definition that counts, and fails at what is odd about some payloads.
 fn failing(scene: &Scene, fails: &str) -> String {
@@ -213,3 +223,38 @@ on_each_store!(
     too_many_that_wait_halt_it,
     too_many_events_of_one_entry_halt_it
 );
+
+/// Whether a case comes to its end on a store of which something of each commit is forgotten.
+async fn passes<F>(case: fn(TestStore) -> F, forgets: fn(&mut Advance)) -> bool
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let store = memory::open().await;
+    let storage = planted(&store.storage, Arc::new(Forgetful(forgets)));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(case(TestStore { storage, ..store }));
+    let ended = timeout(PATIENCE, tasks.join_next()).await;
+    matches!(ended, Ok(Some(Ok(()))))
+}
+
+/// The controls: what is forgotten is noticed.
+macro_rules! forgets {
+    ($($test:ident: $forgets:expr, fails $case:ident;)*) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            assert!(passes($case, |_| {}).await, "without the plant");
+            assert!(!passes($case, $forgets).await, "with the plant");
+        })*
+    };
+}
+
+forgets! {
+    what_waits_and_is_forgotten_is_noticed:
+        |step| step.parked.clear(), fails an_entry_waits_and_others_go_on;
+    an_order_that_is_carried_out_and_kept_is_noticed:
+        |step| step.done.clear(), fails an_entry_waits_and_others_go_on;
+    what_was_skipped_and_is_forgotten_is_noticed:
+        |step| step.to.skipped.clear(), fails an_event_that_halts_is_skipped_once;
+    a_fault_that_is_forgotten_is_noticed:
+        |step| step.halt = None, fails too_many_that_wait_halt_it;
+}

@@ -4,6 +4,7 @@ mod committing;
 mod deciding;
 mod editing;
 mod native;
+mod overtaken;
 mod projecting;
 mod rebuilding;
 mod reducing;

@@ -21,7 +21,11 @@ use everlog::{
 };
 use tokio::task::JoinSet;
 
-use crate::support::{memory, torn, workers};
+use crate::support::{
+    memory,
+    planted_projectors::{Failing, Plant, Torn, planted},
+    workers,
+};
 
 /// One process over a store, which runs projectors.
 pub(super) struct Node {
@@ -148,14 +152,14 @@ impl Scene {
     }
 
     /// The revision, once it has passed all that was published.
-    async fn passed_all(&self, revision: &Revision) -> Revision {
+    pub(super) async fn passed_all(&self, revision: &Revision) -> Revision {
         let all = self.store.backdoor.events(&self.log).await;
         let end = all.last().expect("there are events").sequence_number;
         self.until(revision.id, |revision| revision.progress.sequence_number == end).await
     }
 
     /// The documents of a counting projector that are not what its events make of them.
-    async fn miscounted(&self, revision: &Revision) -> Vec<String> {
+    pub(super) async fn miscounted(&self, revision: &Revision) -> Vec<String> {
         let all = self.store.backdoor.events(&self.log).await;
         let mut model: BTreeMap<String, (i64, i64, i64)> = BTreeMap::new();
         for event in all.iter().filter(|event| event.name.as_str() == "added") {
@@ -197,7 +201,7 @@ impl Scene {
     }
 }
 
-fn counting(category: &CategoryName, more: &str) -> String {
+pub(super) fn counting(category: &CategoryName, more: &str) -> String {
     format!(
         "export default {{ source: {{ category: {:?} }}, initial_state: {{ n: 0, sum: 0 }},
           handlers: {{ added: (s, {{ payload }}) => ({{ n: s.n + 1, sum: s.sum + payload }}), cleared: () => null }},
@@ -232,9 +236,9 @@ async fn each_event_is_applied_once(store: TestStore) {
 }
 
 /// Publishes while commits fail, then tells the documents that are not what they should be.
-async fn miscounted_with_failing_commits(torn: bool) -> Vec<String> {
+async fn miscounted_with_failing_commits(plant: impl Plant) -> Vec<String> {
     let store = memory::open().await;
-    let storage = torn::failing(&store.storage, torn);
+    let storage = planted(&store.storage, Arc::new(plant));
     let scene = Scene::new(TestStore { storage, ..store }).await;
     let revision = scene.put(&counting(&scene.category, "limits: {batch_events: 2}")).await;
     for round in 0..12 {
@@ -247,13 +251,13 @@ async fn miscounted_with_failing_commits(torn: bool) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_counts_nothing_twice() {
-    assert_eq!(miscounted_with_failing_commits(false).await, Vec::<String>::new());
+    assert_eq!(miscounted_with_failing_commits(Failing::default()).await, Vec::<String>::new());
 }
 
 /// The control.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_is_kept_apart_is_caught() {
-    assert_ne!(miscounted_with_failing_commits(true).await, Vec::<String>::new());
+    assert_ne!(miscounted_with_failing_commits(Torn::default()).await, Vec::<String>::new());
 }
 
 async fn a_rebuild_gives_the_same_whatever_comes_at_once(store: TestStore) {
