@@ -3,7 +3,7 @@
 //! A worker that is silent for too long, by its CPU time or by the clock, is killed; so is one whose question was
 //! given up. Nothing is lost with it: what it was asked can be asked again.
 
-use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{os::fd::AsFd, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
@@ -15,6 +15,9 @@ use crate::worker::frames::{FRAME_BYTES_MAX, Hello, Reply, Request, framed, valu
 
 /// How often it is looked how a worker is doing.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Room in a pipe: the most that Linux gives without privileges (pipe(7)), and about what a batch has.
+const PIPE_BYTES: usize = 1 << 20;
 
 /// How long a worker may be silent.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +139,11 @@ impl Worker {
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) =
             pipes.ok_or_else(|| WorkerError::Ended("it has no pipes".to_owned()))?;
+        // So that it has all that it is asked at once, whatever else is done here; if there is less room, it waits.
+        #[cfg(target_os = "linux")]
+        for pipe in [input.as_fd(), output.as_fd()] {
+            let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+        }
         let mut worker = Self { child, input, output: BufReader::new(output) };
         // That it does not begin is no fault of what it would have been asked.
         let begun = worker.answer::<Hello>(&[], silence).await;

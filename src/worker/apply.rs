@@ -59,7 +59,7 @@ impl Script {
             for (index, event) in (0..).zip(events) {
                 for entry in &event.entries {
                     let Some(place) = held.get_mut(*entry as usize) else { continue };
-                    let began = cpu_time();
+                    let began = traced.then(cpu_time);
                     let done = calls.step(place, event);
                     let traced = traced && done.is_ok();
                     let done =
@@ -74,7 +74,8 @@ impl Script {
                         }
                         Ok(None) => {}
                         Ok(Some(saved)) => {
-                            let micros = u64::try_from((cpu_time() - began).as_micros());
+                            let took = began.map_or(Duration::ZERO, |began| cpu_time() - began);
+                            let micros = u64::try_from(took.as_micros());
                             applied.trace.push(Traced {
                                 event: index,
                                 entry: *entry,
@@ -303,11 +304,37 @@ impl<'a, 'js> Calls<'a, 'js> {
     }
 }
 
-/// Whether a text may have an integer that the engine's numbers do not hold: so many digits in a row.
+/// Digits of an integer that the engine's numbers may not hold.
+const LONG: usize = 16;
+
+/// Whether a text has so many digits in a row: then one of them stands at every so manieth byte.
 fn is_long(text: &str) -> bool {
-    let mut run = 0;
-    text.bytes().any(|byte| {
-        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
-        run >= 16
-    })
+    let bytes = text.as_bytes();
+    let digits = |bytes: &mut dyn Iterator<Item = &u8>| {
+        bytes.take_while(|byte| byte.is_ascii_digit()).take(LONG).count()
+    };
+    let long = |at: &usize| {
+        let (before, after) = bytes.split_at(*at);
+        let follow = digits(&mut after.iter());
+        follow > 0 && follow + digits(&mut before.iter().rev()) >= LONG
+    };
+    (LONG - 1..bytes.len()).step_by(LONG).any(|at| long(&at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_integers_are_found_wherever_they_stand() {
+        for before in 0..40 {
+            for digits in 0..40 {
+                for after in 0..20 {
+                    let text = ["x".repeat(before), "7".repeat(digits), "x".repeat(after)].concat();
+                    assert_eq!(is_long(&text), digits >= LONG, "{text}");
+                }
+            }
+        }
+        assert!(!is_long("123456789012345,123456789012345,12345678"));
+    }
 }
