@@ -3,6 +3,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /everlog
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo ./.cargo
 COPY migrations ./migrations
 COPY src ./src
 RUN cargo build --release --locked --bin everlog
