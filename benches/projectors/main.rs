@@ -21,10 +21,6 @@ use self::{cluster::Cluster, load::Load, server::Server};
 
 /// Streams of the events that are read.
 const STREAMS: usize = 10_000;
-/// Projectors of one category, and publishes a second to it.
-const PROJECTORS: usize = 20;
-const RATE: u32 = 500;
-
 /// Events of the streams that are reduced, and what is aimed at.
 const STATES: [(usize, &str); 2] =
     [(10_000, "45 ms without a snapshot"), (100_000, "20 ms from a snapshot")];
@@ -42,6 +38,12 @@ struct Settings {
     /// How long latency is measured
     #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=3_600))]
     seconds: u32,
+    /// Projectors of one category whose latency is measured
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    projectors: usize,
+    /// Publishes a second to that category
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
     /// Only rows whose name or store has this in it; alternatives are separated by `|`
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
@@ -142,12 +144,12 @@ async fn alone(settings: &Settings, ids: usize, aim: &str) -> anyhow::Result<()>
 
 /// A server on a store.
 async fn served(settings: &Settings, url: &str, store: &str) -> anyhow::Result<()> {
-    let Settings { events, event_bytes, seconds, .. } = settings;
+    let Settings { events, event_bytes, seconds, projectors, rate, .. } = settings;
     let bytes = *event_bytes;
     let name = |what: String| (what, store.to_owned());
     let bulk = name(format!("end to end, {events} events of {bytes} bytes over {STREAMS} streams"));
     let late = name(format!(
-        "publish to visible, {PROJECTORS} projectors, {RATE} events of {bytes} bytes a second for {seconds} s"
+        "publish to visible, {projectors} projectors, {rate} events of {bytes} bytes a second for {seconds} s"
     ));
     let states = STATES.map(|(events, aim)| {
         let what = format!("state of {events} events of {bytes} bytes, first and again");
@@ -166,7 +168,7 @@ async fn served(settings: &Settings, url: &str, store: &str) -> anyhow::Result<(
     }
     if settings.picks(&late) {
         let time = Duration::from_secs((*seconds).into());
-        let found = load.latency("late", PROJECTORS, RATE, time).await?;
+        let found = load.latency("late", *projectors, *rate, time).await?;
         let measured = format!(
             "p50 {:.1} ms, p99 {:.1} ms, of {} at {:.0} publishes/s",
             millis(found.at(0.5)),
