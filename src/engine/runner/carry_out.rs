@@ -87,7 +87,7 @@ impl Runner {
                     return Ok(());
                 }
             }
-            self.commit_if_due().await?;
+            self.commit_if_due(false).await?;
         }
         Ok(())
     }

@@ -138,7 +138,9 @@ pub(super) struct Runner {
     now: Progress,
     shelf: Shelf,
     parking: Parking,
+    /// When the last commit ended, and how long it took.
     committed_at: Instant,
+    commit_took: Duration,
     /// Since when events were counted for their rate, and how many there were then.
     rated: (Instant, i64),
     seen: i64,
@@ -216,6 +218,7 @@ impl Runner {
             shelf,
             parking,
             committed_at: Instant::now(),
+            commit_took: COMMIT_TIME,
             rated: (Instant::now(), 0),
             seen: 0,
             orders,
@@ -327,7 +330,7 @@ impl Runner {
                     }
                 }
             }
-            self.commit_if_due().await?;
+            self.commit_if_due(events.len() < self.applying.rules.batch_events).await?;
         }
         Ok(())
     }
@@ -339,10 +342,13 @@ impl Runner {
         Err(End::Halted)
     }
 
-    async fn commit_if_due(&mut self) -> Result<(), End> {
+    /// Whoever keeps up commits again after as long as the last commit took: what is published shows soon, and commits take
+    /// about half of the time at most. Whoever is behind commits rarely, and so catches up the faster.
+    async fn commit_if_due(&mut self, keeps_up: bool) -> Result<(), End> {
+        let gap = if keeps_up { self.commit_took.min(COMMIT_TIME) } else { COMMIT_TIME };
         let due = self.now.events - self.stored.events >= COMMIT_EVENTS
             || self.shelf.dirty_bytes >= COMMIT_BYTES
-            || self.committed_at.elapsed() >= COMMIT_TIME;
+            || self.committed_at.elapsed() >= gap;
         if due && (self.shelf.is_dirty() || self.now.parked != self.stored.parked) {
             self.commit(None).await?;
         }
@@ -417,6 +423,7 @@ impl Runner {
 
     /// Commits what changed, with the place.
     async fn commit(&mut self, halt: Option<String>) -> Result<(), End> {
+        let began = Instant::now();
         self.now.parked = self.parking.told();
         let (since, seen) = self.rated;
         let (elapsed, seen) = (since.elapsed(), self.seen - seen);
@@ -449,6 +456,7 @@ impl Runner {
             self.done.clear();
         }
         self.committed_at = Instant::now();
+        self.commit_took = self.committed_at - began;
         self.means.changes.changed(&self.log, &step.documents);
         Ok(())
     }
