@@ -343,7 +343,7 @@ impl Runner {
     }
 
     /// Whoever keeps up commits again after as long as the last commit took: what is published shows soon, and commits take
-    /// about half of the time at most. Whoever is behind commits rarely, and so catches up the faster.
+    /// about half of the time at most. Whoever is behind commits rarely, for fewer commits in all.
     async fn commit_if_due(&mut self, keeps_up: bool) -> Result<(), End> {
         let gap = if keeps_up { self.commit_took.min(COMMIT_TIME) } else { COMMIT_TIME };
         let due = self.now.events - self.stored.events >= COMMIT_EVENTS
