@@ -55,6 +55,8 @@ struct Channel {
     sender: watch::Sender<()>,
     /// The last change that the poller saw.
     seen: i64,
+    /// Whether it was changed by this process since then.
+    told: bool,
 }
 
 /// Somebody who follows a name.
@@ -88,6 +90,7 @@ impl Changes {
                 log: log.clone(),
                 sender: watch::Sender::default(),
                 seen: 0,
+                told: false,
             });
             (channel.sender.subscribe(), is_new)
         };
@@ -100,7 +103,8 @@ impl Changes {
 
     /// Tells those who follow a name that it was changed.
     pub fn changed(&self, log: &Log, name: &ProjectionName) {
-        if let Some(channel) = lock(&self.shared.names).get(&(log.id, name.clone())) {
+        if let Some(channel) = lock(&self.shared.names).get_mut(&(log.id, name.clone())) {
+            channel.told = true;
             channel.sender.send_replace(());
         }
     }
@@ -117,8 +121,9 @@ impl Changes {
             for (log, name, seen) in followed {
                 match self.last(&log, &name).await {
                     Ok(last) if last != seen => {
-                        found = true;
                         if let Some(channel) = lock(&self.shared.names).get_mut(&(log.id, name)) {
+                            // Only what others did is a reason to look again soon.
+                            found |= !std::mem::take(&mut channel.told);
                             channel.seen = last;
                             channel.sender.send_replace(());
                         }

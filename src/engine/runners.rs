@@ -24,7 +24,7 @@ use super::{
     logs::Logs,
     program::Program,
     reduce::{Answer, Ask, ReduceError, Reduced, Until, reduce},
-    runner::{self, End, HELD, Means, Part},
+    runner::{self, End, HELD, Means, Part, together::Together},
     tail::Tails,
     tasks::Tasks,
     workers::Workers,
@@ -135,7 +135,8 @@ impl Runners {
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Self {
-        let means = Means { storage, tails, workers, changes, clock };
+        let together = Together::new(storage.clone(), tasks.clone());
+        let means = Means { storage, tails, workers, changes, together, clock };
         let runners = Self(Arc::new(Everyone {
             means,
             logs,
@@ -285,9 +286,7 @@ impl Runners {
         self.0.tasks.background(async move {
             let id = revision.id;
             let end = runners.run(log, revision, &stop, &kicked).await;
-            if !matches!(end, End::Lost) {
-                runners.let_go(id).await;
-            }
+            runners.let_go(id).await;
             match end {
                 End::Failed(why) => {
                     tracing::warn!(%why, "a projector does not go on for now");

@@ -140,12 +140,12 @@ pub trait ProjectionView: Send {
     async fn close(self: Box<Self>);
 }
 
-/// A view with a name locked, in which its documents can be changed.
+/// A view with names locked, in which their documents can be changed.
 #[async_trait]
 pub trait ProjectionSection: ProjectionView {
-    /// What the changes of the locked name go on from.
-    async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError>;
-    /// Writes documents of the locked name, new ones and others.
+    /// What the changes of each of these names go on from, each another one.
+    async fn lasts(&mut self, names: &[&ProjectionName]) -> Result<Vec<Last>, StorageError>;
+    /// Writes documents of locked names, new ones and others.
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError>;
     /// Takes rows out of indexes, then puts others in. One that is not there, or is there, is passed over.
     async fn rekey(&mut self, removed: &[IndexRow], added: &[IndexRow])
@@ -225,6 +225,15 @@ pub enum EditRefusal {
 /// The answer to one edit of a batch.
 pub type EditOutcome = Result<Vec<Edited>, EditRefusal>;
 
+/// What the changes of a locked name go on from.
+pub(super) async fn last<S: ProjectionSection + ?Sized>(
+    section: &mut S,
+    name: &ProjectionName,
+) -> Result<Last, StorageError> {
+    let lasts = section.lasts(&[name]).await?;
+    lasts.into_iter().next().ok_or_else(|| StorageError::broken("a locked name has no row"))
+}
+
 /// Decides every edit of a batch, each seeing its predecessors, and stages what is to be written.
 pub async fn decide(
     section: &mut dyn ProjectionSection,
@@ -232,7 +241,7 @@ pub async fn decide(
     clock: Timestamp,
     batch: &[Edit],
 ) -> Result<Vec<EditOutcome>, StorageError> {
-    let last = section.last(name).await?;
+    let last = last(section, name).await?;
     let changes = batch.iter().flat_map(|edit| &edit.changes);
     let ids: BTreeSet<EntryId> = changes.map(|change| change.id().clone()).collect();
     let ids: Vec<EntryId> = ids.into_iter().collect();

@@ -4,7 +4,10 @@
 //! transaction, and only if it still stood where they were read and is still held by who read them. So each event is
 //! applied once, whatever became of those who ran it before.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -12,7 +15,7 @@ use uuid::Uuid;
 use super::{
     StorageError,
     indexes::reindex,
-    projections::{Kept, Last, ProjectionSection, Stretch},
+    projections::{Kept, Last, ProjectionSection, Stretch, last},
 };
 use crate::model::{
     Definition, Direction, EntryId, Log, LogName, Progress, ProjectionName, ProjectorName,
@@ -88,8 +91,9 @@ pub trait Projectors: Send + Sync {
     ) -> Result<Option<Progress>, StorageError>;
     /// How far a revision is, if it is there.
     async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError>;
-    /// Goes on; false if it does not stand there any more, is halted, or is not held by this owner.
-    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError>;
+    /// Goes on, for some revisions, each another one, in the order of their ids, all in one transaction. False for each that does not stand
+    /// there any more, is halted, or is not held by its owner.
+    async fn advance(&self, log: &Log, steps: &[Advance]) -> Result<Vec<bool>, StorageError>;
     /// Halts a revision, or lets it go on, with an order if there is one; false if it is not there.
     async fn halt(
         &self,
@@ -136,8 +140,9 @@ pub(super) trait ProjectorSection: ProjectionSection {
     -> Result<(), StorageError>;
     /// Drops a revision: nothing is added to it any more, and what it has is removed later.
     async fn drop_revision(&mut self, revision: &Revision) -> Result<(), StorageError>;
-    /// Notes the progress of a step, if the revision stands where the step began and its owner holds it.
-    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError>;
+    /// Notes the progress of steps, of those whose revision stands where the step began and is held by its owner. Their
+    /// revisions.
+    async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError>;
 }
 
 /// A revision that is to be.
@@ -198,7 +203,7 @@ async fn keep(
     if documents.is_empty() {
         return Ok(());
     }
-    let last = section.last(name).await?;
+    let last = last(section, name).await?;
     section.keep(&numbered(documents, last)).await
 }
 
@@ -301,32 +306,50 @@ pub(super) async fn activate(
     Ok(true)
 }
 
-/// Goes on, with the name of the documents locked.
+/// Goes on, with the names of the documents locked.
 pub(super) async fn advance(
     section: &mut dyn ProjectorSection,
-    step: &Advance,
-) -> Result<bool, StorageError> {
-    if !section.pass(step).await? {
-        return Ok(false);
+    steps: &[Advance],
+) -> Result<Vec<bool>, StorageError> {
+    let passed = section.pass(steps).await?;
+    let went_on = |step: &&Advance| passed.contains(&step.revision);
+    for step in steps.iter().filter(went_on) {
+        if let Some(first) = step.parked.first() {
+            keep(section, &first.projection.name, &step.parked).await?;
+        }
     }
-    if let Some(first) = step.parked.first() {
-        keep(section, &first.projection.name, &step.parked).await?;
+    let steps_that_keep: Vec<&Advance> =
+        steps.iter().filter(went_on).filter(|step| !step.kept.is_empty()).collect();
+    if !steps_that_keep.is_empty() {
+        keep_all(section, &steps_that_keep).await?;
     }
-    if step.kept.is_empty() {
-        return Ok(true);
+    Ok(steps.iter().map(|step| went_on(&step)).collect())
+}
+
+/// Keeps the documents of steps, and the rows of their indexes.
+async fn keep_all(
+    section: &mut dyn ProjectorSection,
+    steps: &[&Advance],
+) -> Result<(), StorageError> {
+    let names: Vec<&ProjectionName> = steps.iter().map(|step| &step.documents).collect();
+    let lasts = section.lasts(&names).await?;
+    let (mut all, mut indexed) = (Vec::new(), Vec::new());
+    for (step, last) in steps.iter().zip(lasts) {
+        let kept = numbered(&step.kept, last);
+        let name = &step.documents;
+        let indexes = if last.indexed { section.indexes(name).await? } else { Vec::new() };
+        if !indexes.is_empty() {
+            let ids: Vec<EntryId> = kept.iter().map(|kept| kept.projection.id.clone()).collect();
+            let found = section.kept(name, &ids).await?.into_iter();
+            let before: HashMap<EntryId, Kept> =
+                found.map(|kept| (kept.projection.id.clone(), kept)).collect();
+            indexed.push((indexes, before, kept.clone()));
+        }
+        all.extend(kept);
     }
-    let last = section.last(&step.documents).await?;
-    let kept = numbered(&step.kept, last);
-    let indexes = if last.indexed { section.indexes(&step.documents).await? } else { Vec::new() };
-    let mut before = HashMap::new();
-    if !indexes.is_empty() {
-        let ids: Vec<EntryId> = kept.iter().map(|kept| kept.projection.id.clone()).collect();
-        let found = section.kept(&step.documents, &ids).await?;
-        before.extend(found.into_iter().map(|kept| (kept.projection.id.clone(), kept)));
+    section.keep(&all).await?;
+    for (indexes, before, kept) in &indexed {
+        reindex(section, indexes, before, kept).await?;
     }
-    section.keep(&kept).await?;
-    if !indexes.is_empty() {
-        reindex(section, &indexes, &before, &kept).await?;
-    }
-    Ok(true)
+    Ok(())
 }

@@ -10,6 +10,7 @@ pub mod halt;
 pub mod orders;
 pub mod parking;
 mod shelf;
+pub(super) mod together;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use self::{
     halt::{Halt, said},
     parking::Parking,
     shelf::Shelf,
+    together::Together,
 };
 use super::{
     changes::Changes,
@@ -67,6 +69,7 @@ pub(super) struct Means {
     pub(super) tails: Tails,
     pub(super) workers: Workers,
     pub(super) changes: Changes,
+    pub(super) together: Together,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -138,9 +141,8 @@ pub(super) struct Runner {
     now: Progress,
     shelf: Shelf,
     parking: Parking,
-    /// When the last commit ended, and how long it took.
+    /// When the last commit ended.
     committed_at: Instant,
-    commit_took: Duration,
     /// Since when events were counted for their rate, and how many there were then.
     rated: (Instant, i64),
     seen: i64,
@@ -218,7 +220,6 @@ impl Runner {
             shelf,
             parking,
             committed_at: Instant::now(),
-            commit_took: COMMIT_TIME,
             rated: (Instant::now(), 0),
             seen: 0,
             orders,
@@ -342,13 +343,13 @@ impl Runner {
         Err(End::Halted)
     }
 
-    /// Whoever keeps up commits again after as long as the last commit took: what is published shows soon, and commits take
-    /// about half of the time at most. Whoever is behind commits rarely, for fewer commits in all.
+    /// Whoever keeps up commits what came: the next commit has what comes meanwhile. Whoever is behind commits rarely, for
+    /// fewer commits in all.
     async fn commit_if_due(&mut self, keeps_up: bool) -> Result<(), End> {
-        let gap = if keeps_up { self.commit_took.min(COMMIT_TIME) } else { COMMIT_TIME };
         let due = self.now.events - self.stored.events >= COMMIT_EVENTS
             || self.shelf.dirty_bytes >= COMMIT_BYTES
-            || self.committed_at.elapsed() >= gap;
+            || keeps_up
+            || self.committed_at.elapsed() >= COMMIT_TIME;
         if due && (self.shelf.is_dirty() || self.now.parked != self.stored.parked) {
             self.commit(None).await?;
         }
@@ -423,7 +424,6 @@ impl Runner {
 
     /// Commits what changed, with the place.
     async fn commit(&mut self, halt: Option<String>) -> Result<(), End> {
-        let began = Instant::now();
         self.now.parked = self.parking.told();
         let (since, seen) = self.rated;
         let (elapsed, seen) = (since.elapsed(), self.seen - seen);
@@ -446,7 +446,8 @@ impl Runner {
             done: done.to_owned(),
             halt,
         };
-        if !self.means.storage.projectors.advance(&self.log, &step).await? {
+        let documents = step.documents.clone();
+        if !self.means.together.advance(&self.log, step).await? {
             return Err(End::Lost);
         }
         self.stored = self.now.clone();
@@ -456,8 +457,7 @@ impl Runner {
             self.done.clear();
         }
         self.committed_at = Instant::now();
-        self.commit_took = self.committed_at - began;
-        self.means.changes.changed(&self.log, &step.documents);
+        self.means.changes.changed(&self.log, &documents);
         Ok(())
     }
 }

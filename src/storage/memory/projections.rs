@@ -17,7 +17,7 @@ use crate::{
         indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
             EditOutcome, Kept, Last, NameEnd, Part, ProjectionSection, ProjectionView, Projections,
-            Stretch, decide,
+            Stretch, decide, last,
         },
     },
 };
@@ -162,7 +162,7 @@ impl ProjectionView for Documents {
     }
 
     async fn end(&mut self, name: &ProjectionName) -> Result<NameEnd, StorageError> {
-        let last = self.last(name).await?;
+        let last = last(self, name).await?;
         let of_name = self.drawer.documents.values().filter(|kept| kept.projection.name == *name);
         let numbers = of_name.filter_map(|kept| kept.projection.sequence_number);
         let (dropped, _) = self.drawer.left.get(name).copied().unwrap_or_default();
@@ -258,16 +258,20 @@ impl ProjectionView for Documents {
 
 #[async_trait]
 impl ProjectionSection for Documents {
-    async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError> {
-        let (change, version) = self.drawer.left.get(name).copied().unwrap_or_default();
-        let of_name = self.drawer.documents.values().filter(|kept| kept.projection.name == *name);
-        let last = of_name.max_by_key(|kept| kept.change);
-        Ok(Last {
-            change: last.map_or(change, |kept| kept.change),
-            version,
-            updated_at: last.map(|kept| kept.projection.updated_at),
-            indexed: self.drawer.indexes.values().any(|index| index.name == *name),
-        })
+    async fn lasts(&mut self, names: &[&ProjectionName]) -> Result<Vec<Last>, StorageError> {
+        let last = |name: &&ProjectionName| {
+            let (change, version) = self.drawer.left.get(*name).copied().unwrap_or_default();
+            let documents = self.drawer.documents.values();
+            let of_name = documents.filter(|kept| kept.projection.name == **name);
+            let last = of_name.max_by_key(|kept| kept.change);
+            Last {
+                change: last.map_or(change, |kept| kept.change),
+                version,
+                updated_at: last.map(|kept| kept.projection.updated_at),
+                indexed: self.drawer.indexes.values().any(|index| index.name == **name),
+            }
+        };
+        Ok(names.iter().map(last).collect())
     }
 
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError> {

@@ -1,6 +1,6 @@
 //! Projectors in memory.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -56,27 +56,29 @@ impl ProjectorSection for Documents {
         self.set_standing(revision.id, Standing::Dropped).await
     }
 
-    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
-        let found = self.drawer.revisions.get(&step.revision).filter(|stored| {
-            let revision = &stored.revision;
-            stored.owner == step.owner
-                && revision.progress.cursor == step.from
-                && revision.halt.is_none()
-                && revision.standing != Standing::Dropped
-        });
-        if found.is_none() {
-            return Ok(false);
-        }
-        let (id, to, halt) = (step.revision, step.to.clone(), step.halt.clone());
-        let done = step.done.clone();
+    async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError> {
+        let passes = |step: &&Advance| {
+            self.drawer.revisions.get(&step.revision).is_some_and(
+                |Stored { revision, owner, .. }| {
+                    *owner == step.owner
+                        && revision.progress.cursor == step.from
+                        && revision.halt.is_none()
+                        && revision.standing != Standing::Dropped
+                },
+            )
+        };
+        let steps: Vec<Advance> = steps.iter().filter(passes).cloned().collect();
+        let passed = steps.iter().map(|step| step.revision).collect();
         self.stage(move |drawer| {
-            if let Some(Stored { revision, .. }) = drawer.revisions.get_mut(&id) {
-                let orders = std::mem::take(&mut revision.progress.orders);
-                let orders = orders.strip_prefix(&done).unwrap_or(&orders).to_owned();
-                (revision.progress, revision.halt) = (Progress { orders, ..to }, halt);
+            for Advance { revision: id, to, halt, done, .. } in steps {
+                if let Some(Stored { revision, .. }) = drawer.revisions.get_mut(&id) {
+                    let orders = std::mem::take(&mut revision.progress.orders);
+                    let orders = orders.strip_prefix(&done).unwrap_or(&orders).to_owned();
+                    (revision.progress, revision.halt) = (Progress { orders, ..to }, halt);
+                }
             }
         });
-        Ok(true)
+        Ok(passed)
     }
 }
 
@@ -172,8 +174,8 @@ impl Projectors for MemoryStore {
         Ok(self.with(revision, |stored| stored.revision.progress.clone()))
     }
 
-    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
-        self.changed(log, async |section| projectors::advance(section, step).await).await
+    async fn advance(&self, log: &Log, steps: &[Advance]) -> Result<Vec<bool>, StorageError> {
+        self.changed(log, async |section| projectors::advance(section, steps).await).await
     }
 
     async fn halt(

@@ -1,5 +1,7 @@
 //! Projections in Postgres: the row of a name is the lock under which its documents are changed.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
@@ -31,33 +33,45 @@ const LOOKED_AHEAD: usize = 20;
 pub(super) struct Documents {
     pub(super) log: i64,
     pub(super) loan: Loan,
-    /// What a drop left of the name that is locked.
-    left: (i64, i64),
+    /// What drops left of the names that are locked.
+    left: HashMap<ProjectionName, (i64, i64)>,
 }
 
 impl Documents {
     fn new(log: &Log, loan: Loan) -> Self {
-        Self { log: log.id, loan, left: (0, 0) }
+        Self { log: log.id, loan, left: HashMap::new() }
     }
 
-    /// Takes the lock of a name, until the transaction ends.
-    async fn lock(&mut self, name: &ProjectionName) -> Result<(), sqlx::Error> {
+    /// Takes the locks of names, each another one, until the transaction ends.
+    async fn lock(&mut self, names: &[&ProjectionName]) -> Result<(), sqlx::Error> {
+        let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
         loop {
-            let left = sqlx::query_as(include_str!("sql/lock_projection_name.sql"))
-                .bind(self.log)
-                .bind(name.as_str())
-                .fetch_optional(&mut self.loan.connection)
-                .await?;
-            if let Some(left) = left {
-                self.left = left;
+            let left: Vec<(String, i64, i64)> =
+                sqlx::query_as(include_str!("sql/lock_projection_names.sql"))
+                    .bind(self.log)
+                    .bind(&texts)
+                    .fetch_all(&mut self.loan.connection)
+                    .await?;
+            if left.len() == names.len() {
+                let left = left.into_iter();
+                self.left = left
+                    .map(|(name, change, version)| {
+                        (ProjectionName::stored(name), (change, version))
+                    })
+                    .collect();
                 return Ok(());
             }
-            sqlx::query(include_str!("sql/insert_projection_name.sql"))
+            sqlx::query(include_str!("sql/insert_projection_names.sql"))
                 .bind(self.log)
-                .bind(name.as_str())
+                .bind(&texts)
                 .execute(&mut self.loan.connection)
                 .await?;
         }
+    }
+
+    /// What a drop left of a name that is locked.
+    fn left(&self, name: &ProjectionName) -> (i64, i64) {
+        self.left.get(name).copied().unwrap_or_default()
     }
 
     async fn all(
@@ -261,28 +275,27 @@ impl ProjectionView for Documents {
 
 #[async_trait]
 impl ProjectionSection for Documents {
-    async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError> {
-        let query = sqlx::query_as(include_str!("sql/projection_last.sql"));
-        let query = query.bind(self.log).bind(name.as_str());
-        let (last, at, indexed): (Option<i64>, Option<Time>, bool) =
-            query.fetch_one(&mut self.loan.connection).await.map_err(of_query)?;
-        let (change, version) = self.left;
-        Ok(Last {
-            change: last.unwrap_or(change),
-            version,
-            updated_at: at.map(Timestamp::from),
-            indexed,
-        })
+    async fn lasts(&mut self, names: &[&ProjectionName]) -> Result<Vec<Last>, StorageError> {
+        let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        let query = sqlx::query_as(include_str!("sql/projection_lasts.sql"));
+        let query = query.bind(self.log).bind(texts);
+        let rows: Vec<(Option<i64>, Option<Time>, bool)> =
+            query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
+        let last = |(name, (last, at, indexed)): (&&ProjectionName, (_, Option<Time>, _))| {
+            let (change, version) = self.left(name);
+            let change = Option::unwrap_or(last, change);
+            Last { change, version, updated_at: at.map(Timestamp::from), indexed }
+        };
+        Ok(names.iter().zip(rows).map(last).collect())
     }
 
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError> {
-        let Some(first) = documents.first() else { return Ok(()) };
         let texts = |text: fn(&Kept) -> String| documents.iter().map(text).collect::<Vec<_>>();
         let numbers = |number: fn(&Kept) -> i64| documents.iter().map(number).collect::<Vec<_>>();
         let times = |time: fn(&Kept) -> Time| documents.iter().map(time).collect::<Vec<_>>();
         sqlx::query(include_str!("sql/keep_projections.sql"))
             .bind(self.log)
-            .bind(first.projection.name.as_str())
+            .bind(texts(|kept| kept.projection.name.to_string()))
             .bind(texts(|kept| kept.projection.id.to_string()))
             .bind(texts(|kept| columns(&kept.projection.source).0.to_owned()))
             .bind(texts(|kept| columns(&kept.projection.source).1.to_owned()))
@@ -354,14 +367,15 @@ impl ProjectionSection for Documents {
 }
 
 impl PostgresStore {
+    /// A transaction in which documents of these names, each another one, can be changed.
     pub(super) async fn locked(
         &self,
         log: &Log,
-        name: &ProjectionName,
+        names: &[&ProjectionName],
     ) -> Result<Documents, StorageError> {
         let loan = self.writers.begin(WRITE).await.map_err(of_query)?;
         let mut section = Documents::new(log, loan);
-        section.lock(name).await.map_err(of_query)?;
+        section.lock(names).await.map_err(of_query)?;
         Ok(section)
     }
 }
@@ -399,7 +413,7 @@ impl Projections for PostgresStore {
         batch: &[Edit],
     ) -> Result<Vec<EditOutcome>, StorageError> {
         in_time(async {
-            let mut section = self.locked(log, name).await?;
+            let mut section = self.locked(log, &[name]).await?;
             let outcomes = decide(&mut section, name, self.clock.now(), batch).await?;
             section.commit().await.map_err(of_commit)?;
             Ok(outcomes)
@@ -409,8 +423,8 @@ impl Projections for PostgresStore {
 
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         in_time(async {
-            let mut section = self.locked(log, name).await?;
-            let (change, version) = section.left;
+            let mut section = self.locked(log, &[name]).await?;
+            let (change, version) = section.left(name);
             let extent: (i64, i64, i64) =
                 sqlx::query_as(include_str!("sql/projections_extent.sql"))
                     .bind(log.id)
@@ -439,7 +453,7 @@ impl Projections for PostgresStore {
         wanted: &[Index],
     ) -> Result<(), StorageError> {
         in_time(async {
-            let mut section = self.locked(log, name).await?;
+            let mut section = self.locked(log, &[name]).await?;
             declared::declare(&mut section, name, wanted).await?;
             section.commit().await.map_err(of_commit)
         })
@@ -457,7 +471,7 @@ impl Projections for PostgresStore {
 
     async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
         in_time(async {
-            let mut section = self.locked(log, &work.name).await?;
+            let mut section = self.locked(log, &[&work.name]).await?;
             let done = declared::build(&mut section, work).await?;
             section.commit().await.map_err(of_commit)?;
             Ok(done)

@@ -1,6 +1,6 @@
 //! Projectors in Postgres: the row of a revision is where it stands.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -63,16 +63,21 @@ impl ProjectorSection for Documents {
         self.run(query.bind(log).bind(name.as_str())).await.map(|_| ())
     }
 
-    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
-        let query = sqlx::query(include_str!("sql/pass_revision.sql"))
-            .bind(step.revision)
-            .bind(step.owner.to_string())
-            .bind(&step.from)
-            .bind(&step.to.cursor)
-            .bind(told(&step.to)?)
-            .bind(step.halt.as_deref().unwrap_or_default())
-            .bind(&step.done);
-        self.run(query).await.map(|rows| rows == 1)
+    async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError> {
+        let texts = |text: fn(&Advance) -> &str| steps.iter().map(text).collect::<Vec<_>>();
+        let told: Vec<String> =
+            steps.iter().map(|step| told(&step.to)).collect::<Result<_, _>>()?;
+        let query = sqlx::query_scalar(include_str!("sql/pass_revisions.sql"))
+            .bind(steps.iter().map(|step| step.revision).collect::<Vec<_>>())
+            .bind(steps.iter().map(|step| step.owner.to_string()).collect::<Vec<_>>())
+            .bind(texts(|step| &step.from))
+            .bind(texts(|step| &step.to.cursor))
+            .bind(told)
+            .bind(texts(|step| step.halt.as_deref().unwrap_or_default()))
+            .bind(texts(|step| &step.done));
+        let passed: Vec<i64> =
+            query.fetch_all(&mut self.loan.connection).await.map_err(of_query)?;
+        Ok(passed.into_iter().collect())
     }
 }
 
@@ -86,7 +91,7 @@ impl PostgresStore {
     ) -> Result<T, StorageError> {
         Box::pin(in_time(async {
             let name = ProjectionName::stored(projector.shared());
-            let mut section = self.locked(log, &name).await?;
+            let mut section = self.locked(log, &[&name]).await?;
             let done = change(&mut section).await?;
             section.commit().await.map_err(super::error::of_commit)?;
             Ok(done)
@@ -174,18 +179,30 @@ impl Projectors for PostgresStore {
     }
 
     async fn progress(&self, revision: i64) -> Result<Option<Progress>, StorageError> {
-        let mut loan = self.readers.begin(READ).await.map_err(of_query)?;
-        let query = sqlx::query_as(include_str!("sql/revision_progress.sql")).bind(revision);
-        let found = query.fetch_optional(&mut loan.connection).await.map_err(of_query)?;
-        sqlx::raw_sql("COMMIT").execute(&mut loan.connection).await.map_err(of_query)?;
+        let sql = include_str!("sql/revision_progress.sql");
+        // One statement is a view by itself.
+        let mut loan = self.readers.lend().await.map_err(of_query)?;
+        let query = sqlx::query_as(sql).bind(revision);
+        let found = match query.fetch_optional(&mut loan.connection).await {
+            Ok(found) => found,
+            // The server may have left the connection: a new one tells.
+            Err(_) => {
+                loan = self.readers.lend_checked().await.map_err(of_query)?;
+                let query = sqlx::query_as(sql).bind(revision);
+                query.fetch_optional(&mut loan.connection).await.map_err(of_query)?
+            }
+        };
         loan.give_back();
         found.map(progress).transpose()
     }
 
-    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+    async fn advance(&self, log: &Log, steps: &[Advance]) -> Result<Vec<bool>, StorageError> {
         in_time(async {
-            let mut section = self.locked(log, &step.documents).await?;
-            let done = projectors::advance(&mut section, step).await?;
+            let names = steps.iter().map(|step| &step.documents);
+            let mut names: Vec<&ProjectionName> = names.collect();
+            names.dedup();
+            let mut section = self.locked(log, &names).await?;
+            let done = projectors::advance(&mut section, steps).await?;
             section.commit().await.map_err(super::error::of_commit)?;
             Ok(done)
         })
@@ -238,7 +255,7 @@ impl Projectors for PostgresStore {
 
     async fn sweep(&self, log: &Log, revision: &Revision) -> Result<bool, StorageError> {
         in_time(async {
-            let mut section = self.locked(log, &revision.documents()).await?;
+            let mut section = self.locked(log, &[&revision.documents()]).await?;
             let most = i64::try_from(projectors::SWEPT_AT_ONCE).unwrap_or(i64::MAX);
             let mut gone = true;
             for name in revision.names() {

@@ -18,7 +18,7 @@ use crate::{
         indexes::{self as declared, Alike, Declared, IndexRow, Keys, Unfinished},
         projections::{
             EditOutcome, Kept, Last, NameEnd, Part, ProjectionSection, ProjectionView, Projections,
-            Stretch, decide,
+            Stretch, decide, last,
         },
         sql::projections::{changed, columns, indexes, kept, names, part, unfinished},
     },
@@ -51,22 +51,6 @@ impl Documents {
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         self.transaction.commit().await
     }
-
-    /// What a drop of a name left behind.
-    async fn left(&mut self, name: &ProjectionName) -> Result<(i64, i64), StorageError> {
-        sqlx::query(include_str!("sql/insert_projection_name.sql"))
-            .bind(self.log)
-            .bind(name.as_str())
-            .execute(&mut *self.transaction)
-            .await
-            .map_err(of_query)?;
-        sqlx::query_as(include_str!("sql/projection_name.sql"))
-            .bind(self.log)
-            .bind(name.as_str())
-            .fetch_one(&mut *self.transaction)
-            .await
-            .map_err(of_query)
-    }
 }
 
 fn documents(kept: Vec<Kept>) -> Vec<Projection> {
@@ -88,6 +72,7 @@ fn written(documents: &[Kept]) -> String {
         let (category, stream) = columns(&projection.source);
         let Projection { version, created_at, updated_at, .. } = projection;
         let texts = [
+            projection.name.as_str(),
             projection.id.as_str(),
             category,
             stream,
@@ -258,27 +243,33 @@ impl ProjectionView for Documents {
 
 #[async_trait]
 impl ProjectionSection for Documents {
-    async fn last(&mut self, name: &ProjectionName) -> Result<Last, StorageError> {
-        let (change, version) = self.left(name).await?;
-        let query = sqlx::query_as(include_str!("sql/projection_last.sql"));
-        let query = query.bind(self.log).bind(name.as_str());
-        let (last, at, indexed): (Option<i64>, Option<i64>, bool) =
-            query.fetch_one(&mut *self.transaction).await.map_err(of_query)?;
-        Ok(Last {
-            change: last.unwrap_or(change),
-            version,
-            updated_at: at.map(Timestamp::of_stored),
-            indexed,
-        })
+    async fn lasts(&mut self, names: &[&ProjectionName]) -> Result<Vec<Last>, StorageError> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let names = texts(&names);
+        let query = sqlx::query(include_str!("sql/insert_projection_names.sql"));
+        self.run(query.bind(self.log).bind(&names)).await?;
+        let query = sqlx::query_as(include_str!("sql/projection_lasts.sql"));
+        let rows: Vec<(i64, i64, Option<i64>, Option<i64>, bool)> = query
+            .bind(self.log)
+            .bind(&names)
+            .fetch_all(&mut *self.transaction)
+            .await
+            .map_err(of_query)?;
+        let last =
+            |(change, version, last, at, indexed): (_, _, Option<i64>, Option<i64>, _)| Last {
+                change: last.unwrap_or(change),
+                version,
+                updated_at: at.map(Timestamp::of_stored),
+                indexed,
+            };
+        Ok(rows.into_iter().map(last).collect())
     }
 
     async fn keep(&mut self, documents: &[Kept]) -> Result<(), StorageError> {
-        let Some(first) = documents.first() else { return Ok(()) };
-        let name = first.projection.name.as_str();
         // A statement for each would cost a journey to the database's thread.
         for documents in documents.chunks(KEPT_AT_ONCE) {
             let query = sqlx::query(include_str!("sql/keep_projections.sql")).bind(self.log);
-            self.run(query.bind(name).bind(written(documents))).await?;
+            self.run(query.bind(written(documents))).await?;
         }
         Ok(())
     }
@@ -359,7 +350,7 @@ impl Projections for SqliteStore {
 
     async fn drop_projection(&self, log: &Log, name: &ProjectionName) -> Result<i64, StorageError> {
         let mut section = self.locked(log).await?;
-        let (change, version) = section.left(name).await?;
+        let Last { change, version, .. } = last(&mut section, name).await?;
         let extent: (i64, i64, i64) = sqlx::query_as(include_str!("sql/projections_extent.sql"))
             .bind(log.id)
             .bind(name.as_str())

@@ -1,6 +1,6 @@
 //! Projectors in SQLite.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::{
     projections::Documents,
 };
 use crate::{
-    model::{Definition, Log, Progress, ProjectorName, Revision, Standing},
+    model::{Definition, Log, Progress, ProjectorName, Revision, Standing, event_text::Quoted},
     storage::{
         StorageError,
         projections::Kept,
@@ -61,16 +61,19 @@ impl ProjectorSection for Documents {
         self.run(query.bind(log).bind(name.as_str())).await.map(|_| ())
     }
 
-    async fn pass(&mut self, step: &Advance) -> Result<bool, StorageError> {
-        let query = sqlx::query(include_str!("sql/pass_revision.sql"))
-            .bind(step.revision)
-            .bind(step.owner.to_string())
-            .bind(&step.from)
-            .bind(&step.to.cursor)
-            .bind(told(&step.to)?)
-            .bind(step.halt.as_deref().unwrap_or_default())
-            .bind(&step.done);
-        self.run(query).await.map(|rows| rows == 1)
+    async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError> {
+        let mut rows = Vec::with_capacity(steps.len());
+        for step in steps {
+            let (owner, told) = (step.owner.to_string(), told(&step.to)?);
+            let halt = step.halt.as_deref().unwrap_or_default();
+            let texts = [&owner, &step.from, &step.to.cursor, &told, halt, &step.done];
+            let texts = texts.map(|text| Quoted(text).to_string()).join(",");
+            rows.push(format!("[{},{texts}]", step.revision));
+        }
+        let query = sqlx::query_scalar(include_str!("sql/pass_revisions.sql"));
+        let query = query.bind(format!("[{}]", rows.join(",")));
+        let passed: Vec<i64> = query.fetch_all(&mut *self.transaction).await.map_err(of_query)?;
+        Ok(passed.into_iter().collect())
     }
 }
 
@@ -138,8 +141,8 @@ impl Projectors for SqliteStore {
         query.fetch_optional(&self.readers).await.map_err(of_query)?.map(progress).transpose()
     }
 
-    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
-        self.changed(log, async |section| projectors::advance(section, step).await).await
+    async fn advance(&self, log: &Log, steps: &[Advance]) -> Result<Vec<bool>, StorageError> {
+        self.changed(log, async |section| projectors::advance(section, steps).await).await
     }
 
     async fn halt(

@@ -260,6 +260,7 @@ macro_rules! conformance_cases {
             a_name_with_documents_of_clients_has_no_projector;
             a_revision_has_one_owner_at_a_time;
             documents_and_progress_change_together;
+            several_revisions_go_on_at_once;
             a_halted_revision_goes_no_further;
         }
     } };

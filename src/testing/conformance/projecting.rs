@@ -69,7 +69,8 @@ impl TestStore {
     }
 
     async fn advance(&self, log: &Log, step: &Advance) -> bool {
-        self.storage.projectors.advance(log, step).await.expect("it is answered")
+        let steps = std::slice::from_ref(step);
+        self.storage.projectors.advance(log, steps).await.expect("it is answered") == [true]
     }
 
     async fn states(&self, log: &Log, name: &ProjectionName) -> String {
@@ -230,6 +231,57 @@ pub(super) async fn documents_and_progress_change_together(store: TestStore) {
     assert_eq!(store.storage.projectors.progress(revision.id).await.expect("it is told"), None);
     let listed = store.storage.projectors.revisions(0).await.expect("they are told");
     assert!(!listed.iter().any(|listed| listed.revision.id == revision.id));
+}
+
+pub(super) async fn several_revisions_go_on_at_once(store: TestStore) {
+    let log = store.log().await;
+    let me = owner(1);
+    let mut revisions = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        let revision = store.new_revision(&log, &projector(), text).await;
+        store.hold(&revision, me, HOUR).await.expect("it is free");
+        revisions.push(revision);
+    }
+    let by_version = r#"{"indexes":[{"name":"v","fields":[{"path":"/version"}]}]}"#;
+    declare(&store, &log, &revisions[2].documents(), by_version).await;
+    let names: Vec<ProjectionName> = revisions.iter().map(Revision::documents).collect();
+    let go_on = async |steps: &[Advance]| {
+        store.storage.projectors.advance(&log, steps).await.expect("it is answered")
+    };
+    let all = |from| revisions.iter().map(move |revision| step(revision, me, from));
+    let told = async || {
+        let mut told = Vec::new();
+        for (revision, name) in revisions.iter().zip(&names) {
+            let progress = store.storage.projectors.progress(revision.id).await;
+            let events = progress.expect("it is told").expect("it is there").events;
+            told.push((events, store.states(&log, name).await));
+        }
+        told
+    };
+    let is = |events: i64, state: &str| (events, state.to_owned());
+    // One does not stand there, one is not its owner's, one keeps nothing: each is answered in its place.
+    let mut steps: Vec<Advance> = all(0).collect();
+    steps[0].from = "3".to_owned();
+    steps[1].kept.clear();
+    steps[3].owner = owner(2);
+    assert_eq!(go_on(&steps).await, [false, true, true, false]);
+    assert_eq!(told().await, [is(0, ""), is(1, ""), is(1, "1"), is(0, "")]);
+    assert_eq!(go_on(&all(0).collect::<Vec<_>>()).await, [true, false, false, true]);
+    assert_eq!(go_on(&all(1).collect::<Vec<_>>()).await, [true; 4]);
+    assert_eq!(told().await, [is(2, "2"), is(2, "2"), is(2, "2"), is(2, "2")]);
+    // Each name has changes of its own, and the index of one is kept.
+    let window = Window::After { key: None, limit: 10 };
+    let sorted = query(r#"{"sort":[{"path":"/version"}]}"#);
+    let answer = store.answer(&log, Some(&names[2]), &sorted, window).await;
+    assert_eq!((answer.index.as_deref(), answer.found.picked.len()), (Some("v"), 1));
+    let mut view = store.storage.projections.projections(&log).await.expect("a view opens");
+    let mut changes = Vec::new();
+    for name in &names {
+        changes.push(view.end(name).await.expect("it is told").change);
+    }
+    view.close().await;
+    assert_eq!(changes, [2, 1, 2, 2]);
+    assert_eq!(go_on(&[]).await, [false; 0]);
 }
 
 pub(super) async fn a_halted_revision_goes_no_further(store: TestStore) {

@@ -1,6 +1,10 @@
 //! Projectors that run: each event is applied once, whoever runs them and however many come at once.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use everlog::{
     engine::{
@@ -23,7 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     memory,
-    planted_projectors::{Failing, Plant, Torn, planted},
+    planted_projectors::{Crowded, Failing, Plant, Torn, planted},
     workers,
 };
 
@@ -252,6 +256,29 @@ async fn miscounted_with_failing_commits(plant: impl Plant) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_counts_nothing_twice() {
     assert_eq!(miscounted_with_failing_commits(Failing::default()).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_several_at_once_goes_on_alone() {
+    let store = memory::open().await;
+    let crowded = Arc::new(Crowded::default());
+    let storage = planted(&store.storage, crowded.clone());
+    let mut scene = Scene::new(TestStore { storage, ..store }).await;
+    let mut revisions = Vec::new();
+    for _ in 0..5 {
+        scene.projector = ProjectorName::stored(random::name(8));
+        revisions.push(scene.put(&counting(&scene.category, "")).await);
+    }
+    let mut rounds = 0..10_000;
+    while crowded.0.load(Ordering::SeqCst) < 6 {
+        let round = rounds.next().expect("they meet");
+        scene.publish(&format!("s{}", round % 3), "added", &["1", "2", "3"]).await;
+    }
+    for revision in &revisions {
+        scene.passed_all(revision).await;
+        assert_eq!(scene.miscounted(revision).await, Vec::<String>::new());
+    }
+    scene.node.tasks.stop();
 }
 
 /// The control.

@@ -6,7 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -26,13 +26,26 @@ type Store = Arc<dyn Projectors>;
 /// What is odd about a store.
 #[async_trait]
 pub(crate) trait Plant: Send + Sync + 'static {
+    async fn advance_all(
+        &self,
+        store: &Store,
+        log: &Log,
+        steps: &[Advance],
+    ) -> Result<Vec<bool>, StorageError> {
+        let mut done = Vec::new();
+        for step in steps {
+            done.push(self.advance(store, log, step).await?);
+        }
+        Ok(done)
+    }
+
     async fn advance(
         &self,
         store: &Store,
         log: &Log,
         step: &Advance,
     ) -> Result<bool, StorageError> {
-        store.advance(log, step).await
+        one(store, log, step).await
     }
 
     async fn hold(
@@ -44,6 +57,10 @@ pub(crate) trait Plant: Send + Sync + 'static {
     ) -> Result<Option<Progress>, StorageError> {
         store.hold(revision, owner, time).await
     }
+}
+
+async fn one(store: &Store, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+    Ok(store.advance(log, std::slice::from_ref(step)).await? == [true])
 }
 
 /// The store with a plant in it.
@@ -67,10 +84,10 @@ impl Plant for Failing {
         match self.0.fetch_add(1, Ordering::SeqCst) % 6 {
             1 => Err(StorageError::Unavailable("before it".into())),
             4 => {
-                store.advance(log, step).await?;
+                one(store, log, step).await?;
                 Err(StorageError::OutcomeUnknown("after it".into()))
             }
-            _ => store.advance(log, step).await,
+            _ => one(store, log, step).await,
         }
     }
 
@@ -88,6 +105,34 @@ impl Plant for Failing {
     }
 }
 
+/// Commits of several projectors at once fail, before they are done and after it.
+#[derive(Default)]
+pub(crate) struct Crowded(pub(crate) AtomicUsize);
+
+#[async_trait]
+impl Plant for Crowded {
+    async fn advance_all(
+        &self,
+        store: &Store,
+        log: &Log,
+        steps: &[Advance],
+    ) -> Result<Vec<bool>, StorageError> {
+        if steps.len() == 1 {
+            // Others come meanwhile.
+            let late = Instant::now() + Duration::from_millis(5);
+            while Instant::now() < late {
+                tokio::task::yield_now().await;
+            }
+            return store.advance(log, steps).await;
+        }
+        if self.0.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            return Err(StorageError::Refused("one of them".into()));
+        }
+        store.advance(log, steps).await?;
+        Err(StorageError::OutcomeUnknown("after it".into()))
+    }
+}
+
 /// Documents are kept before their place; some commits fail between the two.
 #[derive(Default)]
 pub(crate) struct Torn(AtomicUsize);
@@ -101,13 +146,13 @@ impl Plant for Torn {
         step: &Advance,
     ) -> Result<bool, StorageError> {
         let to = store.progress(step.revision).await?.unwrap_or_default();
-        if !store.advance(log, &Advance { to, halt: None, ..step.clone() }).await? {
+        if !one(store, log, &Advance { to, halt: None, ..step.clone() }).await? {
             return Ok(false);
         }
         if self.0.fetch_add(1, Ordering::SeqCst) % 3 == 1 {
             return Err(StorageError::Unavailable("between the two".into()));
         }
-        store.advance(log, &Advance { kept: Vec::new(), ..step.clone() }).await
+        one(store, log, &Advance { kept: Vec::new(), ..step.clone() }).await
     }
 }
 
@@ -124,7 +169,7 @@ impl Plant for Forgetful {
     ) -> Result<bool, StorageError> {
         let mut step = step.clone();
         self.0(&mut step);
-        store.advance(log, &step).await
+        one(store, log, &step).await
     }
 }
 
@@ -191,7 +236,7 @@ impl Plant for Late {
         step: &Advance,
     ) -> Result<bool, StorageError> {
         if !self.is_first(step.owner) || !*self.cut_off.borrow() {
-            return store.advance(log, step).await;
+            return one(store, log, step).await;
         }
         self.waits.send_replace(true);
         self.let_through().await;
@@ -203,7 +248,7 @@ impl Plant for Late {
             store.hold(step.revision, step.owner, Duration::from_secs(60)).await?;
             step.from = store.progress(step.revision).await?.unwrap_or_default().cursor;
         }
-        let taken = store.advance(log, &step).await;
+        let taken = one(store, log, &step).await;
         self.taken.send_replace(Some(*taken.as_ref().expect("it is there")));
         taken
     }
@@ -233,8 +278,8 @@ struct Planted {
 
 #[async_trait]
 impl Projectors for Planted {
-    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
-        self.plant.advance(&self.inner, log, step).await
+    async fn advance(&self, log: &Log, steps: &[Advance]) -> Result<Vec<bool>, StorageError> {
+        self.plant.advance_all(&self.inner, log, steps).await
     }
 
     async fn revisions(&self, after: i64) -> Result<Vec<Listed>, StorageError> {

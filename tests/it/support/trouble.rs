@@ -375,9 +375,9 @@ impl Projectors for Troubled {
         self.inner.projectors.progress(revision).await
     }
 
-    async fn advance(&self, log: &Log, step: &Advance) -> Result<bool, StorageError> {
+    async fn advance(&self, log: &Log, steps: &[Advance]) -> Result<Vec<bool>, StorageError> {
         self.fail(true)?;
-        self.inner.projectors.advance(log, step).await
+        self.inner.projectors.advance(log, steps).await
     }
 
     async fn halt(

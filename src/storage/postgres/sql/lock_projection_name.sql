@@ -1,6 +1,0 @@
--- Locks a name until the transaction ends; what a drop left behind.
--- $1 log, $2 name
-SELECT change, version
-FROM projection_name
-WHERE log_id = $1 AND name = $2
-FOR UPDATE
