@@ -111,22 +111,9 @@ impl Feeds {
     }
 }
 
-/// That event, if a revision has passed it; else the last one that it has. Of several lanes each has its own place; a
-/// source of one lane has no event of another.
+/// That event, if a revision has passed it; else the last one that it has.
 pub(super) fn passed(log: &Log, progress: &Progress, number: i64) -> i64 {
-    let (lane, n) = log.lanes.split(number);
-    let passed = match progress.cursor.parse() {
-        Ok(Cursor::Vector(places)) => {
-            let place = usize::try_from(lane).ok().and_then(|lane| places.get(lane));
-            place.is_some_and(|place| place.n >= n)
-        }
-        Ok(Cursor::Number(_)) if log.lanes.count > 1 => {
-            let (own, reached) = log.lanes.split(progress.sequence_number);
-            own != lane || reached >= n
-        }
-        _ => progress.sequence_number >= number,
-    };
-    if passed {
+    if progress.has_passed(log.lanes, number) {
         number.max(progress.sequence_number)
     } else {
         progress.sequence_number.min(number - 1)

@@ -345,8 +345,8 @@ impl Runners {
                 && !std::mem::replace(&mut running.live, true)
             {
                 state.failing.remove(&id);
-                caught_up.notify_one();
             }
+            caught_up.notify_one();
         };
         let builds =
             revision.standing == Standing::Building && rules.activate == Activate::WhenCaughtUp;
@@ -356,10 +356,15 @@ impl Runners {
         let runner = runner::run(everyone.means.clone(), part, stop, kicked, live);
         let activate = async {
             caught_up.notified().await;
-            if builds {
-                while let Err(error) = projectors.activate(&log, &name, number).await {
-                    tracing::warn!(%error, "a revision does not become active for now");
-                    tokio::time::sleep(AGAIN).await;
+            let mut waits = builds;
+            while waits {
+                match projectors.take_over(&log, &name, number).await {
+                    Ok(true) => waits = false,
+                    Ok(false) => caught_up.notified().await,
+                    Err(error) => {
+                        tracing::warn!(%error, "a revision does not become active for now");
+                        tokio::time::sleep(AGAIN).await;
+                    }
                 }
             }
             self.kick();

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    cursor::Cursor,
+    lane::Lanes,
     name::{ProjectionName, ProjectorName},
     time::Timestamp,
 };
@@ -156,6 +158,36 @@ pub struct Progress {
     pub parked: Parked,
     /// Events a second, in the last seconds that there were any.
     pub rate: i64,
+}
+
+impl Progress {
+    /// Whether an event was passed. Of several lanes each has its own place; a source of one lane has no event of another.
+    #[must_use]
+    pub fn has_passed(&self, lanes: Lanes, number: i64) -> bool {
+        let (lane, n) = lanes.split(number);
+        match self.cursor.parse() {
+            Ok(Cursor::Vector(places)) => {
+                let place = usize::try_from(lane).ok().and_then(|lane| places.get(lane));
+                place.is_some_and(|place| place.n >= n)
+            }
+            Ok(Cursor::Number(_)) if lanes.count > 1 => {
+                let (own, reached) = lanes.split(self.sequence_number);
+                own != lane || reached >= n
+            }
+            _ => self.sequence_number >= number,
+        }
+    }
+
+    /// Whether all that another one has passed was passed.
+    #[must_use]
+    pub fn reaches(&self, lanes: Lanes, other: &Self) -> bool {
+        match (self.cursor.parse(), other.cursor.parse()) {
+            (Ok(Cursor::Vector(own)), Ok(Cursor::Vector(other))) => {
+                own.iter().zip(&other).all(|(own, other)| own.n >= other.n)
+            }
+            _ => self.has_passed(lanes, other.sequence_number),
+        }
+    }
 }
 
 /// An event that is passed over.

@@ -108,6 +108,13 @@ pub trait Projectors: Send + Sync {
         projector: &ProjectorName,
         number: i64,
     ) -> Result<bool, StorageError>;
+    /// Makes a revision the one that answers, once it is as far as that which does so now; false as long as it is not.
+    async fn take_over(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError>;
     /// Drops a projector with all of its revisions; false if it is not there. What the active one fed may be retained.
     async fn delete_projector(
         &self,
@@ -140,6 +147,8 @@ pub(super) trait ProjectorSection: ProjectionSection {
     -> Result<(), StorageError>;
     /// Drops a revision: nothing is added to it any more, and what it has is removed later.
     async fn drop_revision(&mut self, revision: &Revision) -> Result<(), StorageError>;
+    /// Keeps the revisions of the projector as they are until the section ends.
+    async fn still(&mut self, projector: &ProjectorName) -> Result<(), StorageError>;
     /// Notes the progress of steps, of those whose revision stands where the step began and is held by its owner. Their
     /// revisions.
     async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError>;
@@ -303,6 +312,28 @@ pub(super) async fn activate(
             Standing::Building | Standing::Former | Standing::Dropped => {}
         }
     }
+    Ok(true)
+}
+
+/// Makes a revision of a locked projector the one that answers, if it is as far as that which does so now: nobody sees
+/// less than before.
+pub(super) async fn take_over(
+    section: &mut dyn ProjectorSection,
+    log: &Log,
+    projector: &ProjectorName,
+    number: i64,
+) -> Result<bool, StorageError> {
+    section.still(projector).await?;
+    let known = there(section.known(projector).await?);
+    let ahead = known.iter().find(|known| known.standing == Standing::Active);
+    let own = known.iter().find(|known| known.number == number);
+    if let (Some(ahead), Some(own)) = (ahead, own)
+        && !own.progress.reaches(log.lanes, &ahead.progress)
+    {
+        return Ok(false);
+    }
+    // One that is gone waits for nothing any more.
+    activate(section, projector, number).await?;
     Ok(true)
 }
 

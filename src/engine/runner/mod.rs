@@ -246,13 +246,21 @@ impl Runner {
                         (event, cursor)
                     });
                     let placed: Vec<Placed> = placed.collect();
-                    self.take(&placed).await?;
+                    let follows = tail.is_live();
+                    self.take(&placed, follows).await?;
                     tail.pass_others();
                     if let Some(cursor) = tail.cursor() {
                         self.now.cursor = cursor.to_string();
                     }
                     if let Some(number) = tail.examined() {
                         self.now.sequence_number = self.now.sequence_number.max(number);
+                    }
+                    // What is left is one batch at most.
+                    if follows
+                        && usize::try_from(tail.lag())
+                            .is_ok_and(|lag| lag < self.applying.rules.batch_events)
+                    {
+                        live();
                     }
                     // Those who wait for an event wait for it also if it was passed over.
                     if self.now != self.stored && self.committed_at.elapsed() >= PASSED_TIME {
@@ -294,8 +302,8 @@ impl Runner {
         scan::cursor_of(lanes, source, vec![place])
     }
 
-    /// Applies events, in batches.
-    async fn take(&mut self, events: &[Placed]) -> Result<(), End> {
+    /// Applies events, in batches. They follow what is published, or are read from the store.
+    async fn take(&mut self, events: &[Placed], follows: bool) -> Result<(), End> {
         let mut rest = events;
         while let Some((first, _)) = rest.first() {
             if self.parking.is_crowded()
@@ -331,7 +339,7 @@ impl Runner {
                     }
                 }
             }
-            self.commit_if_due(events.len() < self.applying.rules.batch_events).await?;
+            self.commit_if_due(follows && rest.is_empty()).await?;
         }
         Ok(())
     }
@@ -343,12 +351,12 @@ impl Runner {
         Err(End::Halted)
     }
 
-    /// Whoever keeps up commits what came: the next commit has what comes meanwhile. Whoever is behind commits rarely, for
-    /// fewer commits in all.
-    async fn commit_if_due(&mut self, keeps_up: bool) -> Result<(), End> {
+    /// Whoever follows what is published commits what came: the next commit has what comes meanwhile. Whoever reads from the
+    /// store commits rarely, for fewer commits in all.
+    async fn commit_if_due(&mut self, all: bool) -> Result<(), End> {
         let due = self.now.events - self.stored.events >= COMMIT_EVENTS
             || self.shelf.dirty_bytes >= COMMIT_BYTES
-            || keeps_up
+            || all
             || self.committed_at.elapsed() >= COMMIT_TIME;
         if due && (self.shelf.is_dirty() || self.now.parked != self.stored.parked) {
             self.commit(None).await?;

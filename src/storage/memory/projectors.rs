@@ -56,6 +56,10 @@ impl ProjectorSection for Documents {
         self.set_standing(revision.id, Standing::Dropped).await
     }
 
+    async fn still(&mut self, _: &ProjectorName) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError> {
         let passes = |step: &&Advance| {
             self.drawer.revisions.get(&step.revision).is_some_and(
@@ -63,7 +67,7 @@ impl ProjectorSection for Documents {
                     *owner == step.owner
                         && revision.progress.cursor == step.from
                         && revision.halt.is_none()
-                        && revision.standing != Standing::Dropped
+                        && matches!(revision.standing, Standing::Active | Standing::Building)
                 },
             )
         };
@@ -207,6 +211,18 @@ impl Projectors for MemoryStore {
             projectors::activate(section, projector, number).await
         })
         .await
+    }
+
+    async fn take_over(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        let change = async |section: &mut Documents| {
+            projectors::take_over(section, log, projector, number).await
+        };
+        self.changed(log, change).await
     }
 
     async fn delete_projector(

@@ -63,6 +63,11 @@ impl ProjectorSection for Documents {
         self.run(query.bind(log).bind(name.as_str())).await.map(|_| ())
     }
 
+    async fn still(&mut self, projector: &ProjectorName) -> Result<(), StorageError> {
+        let query = sqlx::query(include_str!("sql/lock_revisions.sql"));
+        self.run(query.bind(self.log).bind(projector.as_str())).await.map(|_| ())
+    }
+
     async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError> {
         let texts = |text: fn(&Advance) -> &str| steps.iter().map(text).collect::<Vec<_>>();
         let told: Vec<String> =
@@ -227,6 +232,18 @@ impl Projectors for PostgresStore {
     ) -> Result<bool, StorageError> {
         let change =
             async |section: &mut Documents| projectors::activate(section, projector, number).await;
+        self.changed(log, projector, change).await
+    }
+
+    async fn take_over(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        let change = async |section: &mut Documents| {
+            projectors::take_over(section, log, projector, number).await
+        };
         self.changed(log, projector, change).await
     }
 

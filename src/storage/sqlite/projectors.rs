@@ -61,6 +61,10 @@ impl ProjectorSection for Documents {
         self.run(query.bind(log).bind(name.as_str())).await.map(|_| ())
     }
 
+    async fn still(&mut self, _: &ProjectorName) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     async fn pass(&mut self, steps: &[Advance]) -> Result<HashSet<i64>, StorageError> {
         let mut rows = Vec::with_capacity(steps.len());
         for step in steps {
@@ -165,6 +169,18 @@ impl Projectors for SqliteStore {
     ) -> Result<bool, StorageError> {
         let change =
             async |section: &mut Documents| projectors::activate(section, projector, number).await;
+        self.changed(log, change).await
+    }
+
+    async fn take_over(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        let change = async |section: &mut Documents| {
+            projectors::take_over(section, log, projector, number).await
+        };
         self.changed(log, change).await
     }
 

@@ -5,7 +5,7 @@ mod deciding;
 mod editing;
 mod native;
 mod overtaken;
-mod projecting;
+pub(crate) mod projecting;
 mod rebuilding;
 mod reducing;
 mod stopped;

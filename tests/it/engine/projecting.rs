@@ -419,7 +419,7 @@ macro_rules! on_each_store {
     };
 }
 
-pub(super) use on_each_store;
+pub(crate) use on_each_store;
 
 on_each_store!(
     each_event_is_applied_once,

@@ -29,5 +29,6 @@ mod projections;
 mod projectors;
 mod publishing;
 mod stream_states;
+mod switching;
 mod tailing;
 mod waiting;

@@ -335,6 +335,15 @@ impl Projectors for Planted {
         self.inner.activate(log, projector, number).await
     }
 
+    async fn take_over(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        self.inner.take_over(log, projector, number).await
+    }
+
     async fn delete_projector(
         &self,
         log: &Log,

@@ -400,6 +400,16 @@ impl Projectors for Troubled {
         self.inner.projectors.activate(log, projector, number).await
     }
 
+    async fn take_over(
+        &self,
+        log: &Log,
+        projector: &ProjectorName,
+        number: i64,
+    ) -> Result<bool, StorageError> {
+        self.fail(true)?;
+        self.inner.projectors.take_over(log, projector, number).await
+    }
+
     async fn delete_projector(
         &self,
         log: &Log,

@@ -1,4 +1,4 @@
--- How far revisions are now, of those that stand where their steps began and are held by their owners. Orders are done from the first on.
+-- How far revisions are now, of those that stand where their steps began and are held by their owners. A former one stays where it is. Orders are done from the first on.
 -- Rows are locked in one order for all.
 -- $1 ids, $2 owners, $3 where they began, $4 cursors, $5 progress, $6 halts, $7 orders that are done
 WITH step AS (
@@ -7,7 +7,7 @@ WITH step AS (
 ), locked AS MATERIALIZED (
     SELECT r.id
     FROM projector_revision AS r JOIN step ON step.id = r.id
-    WHERE r.owner = step.owner AND r.cursor = step.began AND r.halt = '' AND r.standing <> 'dropped'
+    WHERE r.owner = step.owner AND r.cursor = step.began AND r.halt = '' AND r.standing IN ('active', 'building')
     ORDER BY r.id
     FOR UPDATE OF r
 )
