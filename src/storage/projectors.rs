@@ -325,7 +325,8 @@ pub(super) async fn take_over(
 ) -> Result<bool, StorageError> {
     section.still(projector).await?;
     let known = there(section.known(projector).await?);
-    let ahead = known.iter().find(|known| known.standing == Standing::Active);
+    let answers = |of: &&Revision| matches!(of.standing, Standing::Active | Standing::Retained);
+    let ahead = known.iter().find(answers);
     let own = known.iter().find(|known| known.number == number);
     if let (Some(ahead), Some(own)) = (ahead, own)
         && !own.progress.reaches(log.lanes, &ahead.progress)

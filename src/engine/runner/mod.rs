@@ -455,7 +455,7 @@ impl Runner {
             halt,
         };
         let documents = step.documents.clone();
-        if !self.means.together.advance(&self.log, step).await? {
+        if !self.means.together.advance(&self.log, step, self.shelf.dirty_bytes).await? {
             return Err(End::Lost);
         }
         self.stored = self.now.clone();

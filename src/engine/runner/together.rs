@@ -1,7 +1,6 @@
 //! Group commit of projectors: the steps of a log that came while others were committed are committed together.
 //!
-//! What one commit costs (a sync, round trips) is shared by all whose events came at the same time. Steps over many
-//! documents are long whatever is shared: they go alone, and nobody waits for them.
+//! What one commit costs (a sync, round trips) is shared by all whose events came at the same time. Steps over much are long whatever is shared: they go alone, and nobody waits for them.
 
 use std::{
     collections::HashMap,
@@ -16,8 +15,9 @@ use crate::{
     storage::{Storage, StorageError, projectors::Advance},
 };
 
-/// A step over more documents goes alone.
+/// A step over more documents, or of more bytes, goes alone.
 const SHARED_DOCUMENTS: usize = 100;
+const SHARED_BYTES: usize = 256 << 10;
 /// So many steps are committed together at most.
 const STEPS_MAX: usize = 100;
 
@@ -39,13 +39,15 @@ impl Together {
         Self { storage, tasks, queues: Arc::default() }
     }
 
-    /// Commits a step, alone or with others; false if the store refuses it.
+    /// Commits a step of so many bytes, alone or with others; false if the store refuses it.
     pub(super) async fn advance(
         &self,
         log: &Arc<Log>,
         step: Advance,
+        bytes: usize,
     ) -> Result<bool, StorageError> {
-        if step.kept.len() > SHARED_DOCUMENTS {
+        let documents = step.kept.len() + step.parked.len();
+        if documents > SHARED_DOCUMENTS || bytes > SHARED_BYTES {
             return alone(&self.storage, log, step).await;
         }
         let (reply, answer) = oneshot::channel();

@@ -192,6 +192,8 @@ impl Projectors for PostgresStore {
             Ok(found) => found,
             // The server may have left the connection: a new one tells.
             Err(_) => {
+                // Not two at once: all who read may be here.
+                drop(loan);
                 loan = self.readers.lend_checked().await.map_err(of_query)?;
                 let query = sqlx::query_as(sql).bind(revision);
                 query.fetch_optional(&mut loan.connection).await.map_err(of_query)?
