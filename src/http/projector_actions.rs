@@ -1,6 +1,7 @@
 //! What is done with a projector that runs: paused, resumed, retried, skipped, built again, activated.
 
 use axum::{extract::State, response::Response};
+use uuid::Uuid;
 
 use super::{
     error::{Fault, Kind, Problem},
@@ -18,6 +19,7 @@ use crate::{
         SKIPPED_MAX,
         halt::{Halt, PAUSED},
         orders::{Order, What},
+        parking::Waiting,
     },
     model::{EntryId, Revision, Standing},
     storage::{StorageError, projectors::Put},
@@ -76,7 +78,10 @@ pub(super) async fn retry_projector(
     query.finish()?;
     let mut any = false;
     for revision in revisions(&app, &at).await? {
-        let waits = waits(&app, &at, &revision, id.as_deref()).await?;
+        let waits = match &id {
+            Some(id) => waiting(&app, &at, &revision, id).await?.is_some(),
+            None => revision.progress.parked.ids > 0,
+        };
         if waits || (id.is_none() && is_faulted(&revision)) {
             let order = if waits { Order::line(What::Retry(id.clone())) } else { String::new() };
             tell(&app, &revision, &order).await?;
@@ -84,7 +89,7 @@ pub(super) async fn retry_projector(
         }
     }
     if !any && id.is_some() {
-        return Err(nothing_waits(&at, id.as_deref()));
+        return Err(nothing_waits(&at, id.as_deref(), None));
     }
     told(&app, &at).await
 }
@@ -92,10 +97,13 @@ pub(super) async fn retry_projector(
 /// Skip what failed
 ///
 /// Passes over the event that a faulted projector stands at, or with `id` the one that this parked entry waits at, and
-/// goes on. What is skipped is told in the status, and skipped again when the same definition is built again.
+/// goes on. With `event_id` it is that event or none, and to ask again changes nothing. What is skipped is told in the
+/// status, and skipped again when the same definition is built again.
 #[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/skip", tag = "projectors",
-    params(ProjectorPath, ("id" = Option<String>, Query, nullable = false, min_length = 1,
-        max_length = 255, description = "The parked entry.")),
+    params(ProjectorPath,
+        ("id" = Option<String>, Query, nullable = false, min_length = 1, max_length = 255,
+            description = "The parked entry."),
+        ("event_id" = Option<String>, Query, nullable = false, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", description = "The event, by its UUID; whichever it is if absent.")),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn skip_event(
     State(app): State<App>,
@@ -103,28 +111,32 @@ pub(super) async fn skip_event(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let id = query.one("id");
+    let only = query.event_id();
     query.finish()?;
     let mut any = false;
     for revision in revisions(&app, &at).await? {
-        let what = match &id {
-            Some(id) if waits(&app, &at, &revision, Some(id)).await? => {
-                What::SkipParked(id.clone())
-            }
-            Some(_) => continue,
-            None => match fault(&revision) {
-                Some(fault) => What::Skip(fault.event.id),
-                None => continue,
-            },
+        let event = match &id {
+            Some(id) => waiting(&app, &at, &revision, id).await?.map(|of| of.fault.event.id),
+            None => fault(&revision).map(|fault| fault.event.id),
+        };
+        let Some(event) = event.filter(|event| only.is_none_or(|only| only == *event)) else {
+            let mut skipped = revision.progress.skipped.iter();
+            any |= skipped.any(|skipped| Some(skipped.event) == only && skipped.id == id);
+            continue;
         };
         if revision.progress.skipped.len() >= SKIPPED_MAX {
             let detail = format!("{SKIPPED_MAX} events are skipped already: mend the definition.");
             return Err(Problem::too_broad("skipped_events", SKIPPED_MAX, detail));
         }
+        let what = match &id {
+            Some(id) => What::SkipParked { id: id.clone(), event },
+            None => What::Skip(event),
+        };
         tell(&app, &revision, &Order::line(what)).await?;
         any = true;
     }
     if !any {
-        return Err(nothing_waits(&at, id.as_deref()));
+        return Err(nothing_waits(&at, id.as_deref(), only));
     }
     told(&app, &at).await
 }
@@ -138,23 +150,23 @@ fn is_faulted(revision: &Revision) -> bool {
     fault(revision).is_some()
 }
 
-/// Whether an entry waits, or any.
-async fn waits(
+/// What an entry waits with, if it does.
+async fn waiting(
     app: &App,
     at: &InProjector,
     revision: &Revision,
-    id: Option<&str>,
-) -> Result<bool, Problem> {
+    id: &str,
+) -> Result<Option<Waiting>, Problem> {
     if revision.progress.parked.ids == 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    let Some(id) = id else { return Ok(true) };
     let id: EntryId = id
         .parse()
         .map_err(|fault| Problem::invalid(vec![Fault::parameter("id", format!("{fault}"))]))?;
-    let ids = [id];
-    let found = app.storage.projections.documents(&at.log, &revision.parked(), &ids).await?;
-    Ok(found.iter().any(|found| !found.deleted))
+    let found = app.storage.projections.documents(&at.log, &revision.parked(), &[id]).await?;
+    let found = found.into_iter().find(|found| !found.deleted);
+    let waiting = found.map(|found| serde_json::from_str(&found.projection.state.to_string()));
+    waiting.transpose().map_err(|error| StorageError::Broken(error.into()).into())
 }
 
 /// Gives an order; a faulted revision goes on, a paused one stays so.
@@ -164,10 +176,11 @@ async fn tell(app: &App, revision: &Revision, order: &str) -> Result<(), Problem
     Ok(())
 }
 
-fn nothing_waits(at: &InProjector, id: Option<&str>) -> Problem {
+fn nothing_waits(at: &InProjector, id: Option<&str>, only: Option<Uuid>) -> Problem {
+    let which = only.map_or(String::new(), |event| format!(" at event {event}"));
     let detail = match id {
-        Some(id) => format!("Entry `{id}` of projector `{}` is not parked.", at.name),
-        None => format!("Projector `{}` is not faulted.", at.name),
+        Some(id) => format!("Entry `{id}` of projector `{}` is not parked{which}.", at.name),
+        None => format!("Projector `{}` is not faulted{which}.", at.name),
     };
     Problem::new(Kind::NothingWaits, detail)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use percent_encoding::percent_decode_str;
+use uuid::Uuid;
 
 use super::{
     error::{Fault, Problem},
@@ -83,6 +84,16 @@ impl Query {
 
     fn refuse(&mut self, name: &str, detail: impl Into<String>) {
         self.faults.push(Fault::parameter(name, detail));
+    }
+
+    /// The id of an event.
+    pub(super) fn event_id(&mut self) -> Option<Uuid> {
+        let text = self.one("event_id")?;
+        let id = Uuid::try_parse(&text).ok();
+        if id.is_none() {
+            self.refuse("event_id", "expected a UUID");
+        }
+        id
     }
 
     /// A whole number, unreadable if it is none.

@@ -31,10 +31,12 @@ impl Runner {
             }
             match order.what {
                 What::Skip(event) => self.to_skip = Some(event),
-                What::SkipParked(id) => {
+                What::SkipParked { id, event } => {
                     let id = EntryId::stored(id.as_str());
-                    if let Some(event) = self.first_of(&id).await? {
-                        self.skipped(&event, Some(&id));
+                    // It may wait at a later one by now: what came before may be carried out, and not noted as done.
+                    let first = self.first_of(&id).await?;
+                    if let Some(first) = first.filter(|first| first.id == event) {
+                        self.skipped(&first, Some(&id));
                         self.parking.passed(&id, 1);
                     }
                     self.retry(&id).await?;

@@ -18,8 +18,8 @@ pub struct Order {
 pub enum What {
     /// To pass over the event that halted the projector.
     Skip(Uuid),
-    /// To pass over the event that an entry waits at, and to go on with the next.
-    SkipParked(String),
+    /// To pass over an event if an entry waits at it, and to go on with the next.
+    SkipParked { id: String, event: Uuid },
     /// To apply again what an entry waits with; nothing: all of them.
     Retry(Option<String>),
 }
@@ -46,7 +46,7 @@ mod tests {
     fn what_is_ordered_is_read() {
         let orders = [
             What::Skip(Uuid::from_u128(7)),
-            What::SkipParked("a\n\"b".to_owned()),
+            What::SkipParked { id: "a\n\"b".to_owned(), event: Uuid::from_u128(8) },
             What::Retry(None),
             What::Retry(Some("a".to_owned())),
         ];

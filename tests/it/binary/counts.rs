@@ -45,12 +45,16 @@ fn definition(number: u32) -> String {
     )
 }
 
-/// Puts a definition, as often as it takes: the store may not be there for a moment.
 pub(super) async fn define(client: &Client, base: &str, number: u32) {
+    put(client, base, "counts", definition(number)).await;
+}
+
+/// Puts a definition, as often as it takes: the store may not be there for a moment.
+pub(super) async fn put(client: &Client, base: &str, name: &str, definition: String) {
     let defined = async {
         loop {
-            let put = client.put(log(base, "/projectors/counts"));
-            let put = put.header("content-type", "text/javascript").body(definition(number));
+            let put = client.put(log(base, &format!("/projectors/{name}")));
+            let put = put.header("content-type", "text/javascript").body(definition.clone());
             let status = put.send().await.expect("the server is there").status();
             if status.is_success() {
                 return;
@@ -176,7 +180,7 @@ pub(super) async fn judge(client: &Client, base: &str, last: u32) -> (usize, Vec
 }
 
 /// The entries that are not what their events make of them.
-fn miscounted(events: &[Value], entries: &[Value]) -> Vec<String> {
+pub(super) fn miscounted(events: &[Value], entries: &[Value]) -> Vec<String> {
     let mut model: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for event in events {
         let (n, sum) = model.entry(event["stream"].as_str().expect("a stream")).or_default();

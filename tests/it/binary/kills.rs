@@ -8,7 +8,7 @@ use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
 use super::{
-    counts, saves,
+    counts, decisions, saves,
     storm::{Verdict, storm},
     takeovers,
 };
@@ -89,6 +89,33 @@ async fn postgres_counts_each_event_once() {
     let kinds = [verdict.servers, verdict.workers, verdict.overtaken, verdict.crashes];
     assert!(verdict.events > 0 && kinds.iter().all(|count| *count > 0), "{verdict:?}");
     assert_eq!(verdict.miscounted, Vec::<String>::new());
+}
+
+/// At most so many rounds: 1,000 events can be skipped.
+const DECIDED_MAX: u32 = 100;
+
+#[expect(clippy::print_stdout, reason = "the longer run is read by people")]
+fn assert_decided(store: &str, verdict: &decisions::Verdict) {
+    println!("{store}: {verdict:?}");
+    assert!(verdict.skipped > 0 && verdict.workers > 0, "{verdict:?}");
+    assert_eq!(verdict.wrong, Vec::<String>::new(), "{store}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_what_was_decided() {
+    let folder = TempDir::new().expect("a folder");
+    let start = || Process::serve("sqlite:decisions.db", folder.path());
+    assert_decided("SQLite", &decisions::storm(kills().min(DECIDED_MAX), start).await);
+}
+
+/// What a killed server held is its own for five seconds yet: so there are fewer rounds.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_was_decided() {
+    let folder = TempDir::new().expect("a folder");
+    let database = Database::migrated().await;
+    let rounds = environment("EVERLOG_TEST_KILLS").map_or(5, |_| kills().min(DECIDED_MAX));
+    let start = || Process::serve(&database.url(), folder.path());
+    assert_decided("Postgres", &decisions::storm(rounds, start).await);
 }
 
 /// The control: a server that acknowledges before it commits is caught.

@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod commands;
 mod counts;
+mod decisions;
 mod exports;
 mod failover;
 mod files;

@@ -1,6 +1,9 @@
 //! Events that fail: what waits for a decision, and what comes of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use everlog::{
     engine::runner::{
@@ -20,7 +23,7 @@ use tokio::{
 use super::projecting::{Scene, node, on_each_store};
 use crate::support::{
     memory,
-    planted_projectors::{Forgetful, planted},
+    planted_projectors::{Forgetful, Interrupted, planted},
 };
 
 /// How long a control waits for what does not come: so many times as long as it takes to come, and so long at least.
@@ -50,6 +53,14 @@ impl Scene {
         let told = projectors.halt(revision.id, None, &Order::line(what)).await;
         assert!(told.expect("it is told"));
         self.node.runners.look().await.expect("it looks");
+    }
+
+    /// Orders that the event is passed over which an entry waits at.
+    async fn skip_parked(&self, revision: &Revision, id: &str) {
+        let waiting = self.waiting(revision).await;
+        let (_, Waiting { events, .. }) =
+            waiting.iter().find(|(of, _)| of == id).expect("it waits");
+        self.order(revision, What::SkipParked { id: id.to_owned(), event: events[0] }).await;
     }
 
     async fn waiting(&self, revision: &Revision) -> Vec<(String, Waiting)> {
@@ -84,14 +95,14 @@ async fn an_entry_waits_and_others_go_on(store: TestStore) {
     scene.order(&revision, What::Retry(None)).await;
     scene.until(revision.id, |of| of.progress.orders.is_empty() && waits(5)(of)).await;
     // What is skipped is passed over, up to the next that is odd.
-    scene.order(&revision, What::SkipParked("b".to_owned())).await;
+    scene.skip_parked(&revision, "b").await;
     let parked = scene.until(revision.id, waits(3)).await;
     assert_eq!(
         scene.words(&revision).await,
         "a {\"last\":6,\"n\":3} v3; b {\"last\":5,\"n\":2} v2"
     );
     assert_eq!(scene.waiting(&parked).await[0].1.fault.event.position, 3);
-    scene.order(&revision, What::SkipParked("b".to_owned())).await;
+    scene.skip_parked(&revision, "b").await;
     let done = scene.until(revision.id, |of| of.progress.parked == Parked::default()).await;
     let after = "a {\"last\":6,\"n\":3} v3; b {\"last\":9,\"n\":4} v4";
     assert_eq!(scene.words(&revision).await, after);
@@ -193,7 +204,7 @@ async fn too_many_events_of_one_entry_halt_it(store: TestStore) {
     let Parked { ids, events } = halted.progress.parked;
     assert!(ids == 1 && usize::try_from(events).is_ok_and(|events| events >= EVENTS_MAX));
     // Once that is decided it goes on.
-    scene.order(&revision, What::SkipParked("a".to_owned())).await;
+    scene.skip_parked(&revision, "a").await;
     let done = scene.until(revision.id, |of| of.progress.parked == Parked::default()).await;
     let end = i64::try_from(EVENTS_MAX + 1_001).expect("a number");
     scene.until(done.id, |of| of.progress.sequence_number == end).await;
@@ -227,6 +238,30 @@ on_each_store!(
     too_many_that_wait_halt_it,
     too_many_events_of_one_entry_halt_it
 );
+
+/// An order is carried out in several commits, the last of which fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_skipped_and_not_noted_is_skipped_once() {
+    let store = memory::open().await;
+    let plant = Arc::new(Interrupted::default());
+    let storage = planted(&store.storage, plant.clone());
+    let scene = Scene::new(TestStore { storage, ..store }).await;
+    let slow = "if (payload < 0) throw new Error('odd'); for (let i = 0; i < 1e5; i += 1);";
+    let text = failing(&scene, "payload < 0")
+        .replace("if (payload < 0) throw new Error('odd');", slow)
+        .replace("on_error", "limits: { batch_events: 1 }, on_error");
+    let revision = scene.put(&text).await;
+    scene.publish("a", "added", &["-1"]).await;
+    scene.publish("a", "added", &["1"; 200]).await;
+    let waits = |of: &Revision| of.progress.parked == Parked { ids: 1, events: 201 };
+    scene.until(revision.id, waits).await;
+    scene.skip_parked(&revision, "a").await;
+    let done = scene.until(revision.id, |of| of.progress.orders.is_empty()).await;
+    assert!(plant.partly.load(Ordering::SeqCst), "all of it was one commit");
+    assert_eq!(done.progress.skipped.len(), 1);
+    assert_eq!(scene.words(&revision).await, "a {\"last\":1,\"n\":200} v200");
+    scene.node.tasks.stop();
+}
 
 /// Runs a case on a store of which something of each commit is forgotten, for so long at most; whether it came to its end.
 async fn passes<F>(case: fn(TestStore) -> F, forgets: fn(&mut Advance), time: Duration) -> bool

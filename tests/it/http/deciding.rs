@@ -50,11 +50,19 @@ async fn a_parked_entry_is_told_retried_and_skipped() {
     post(&server, "sums/skip?id=a").await.problem(409, "nothing-waits");
     post(&server, "sums/skip").await.problem(409, "nothing-waits");
     post(&server, "sums/skip?id=").await.fault(422, "invalid-request", "id");
-    post(&server, "sums/skip?id=b").await.expect(200);
+    let event = fault["event_id"].as_str().expect("it is told");
+    let other = "019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71";
+    post(&server, "sums/skip?id=b&event_id=x").await.fault(422, "invalid-request", "event_id");
+    post(&server, &format!("sums/skip?id=b&event_id={other}")).await.problem(409, "nothing-waits");
+    post(&server, &format!("sums/skip?event_id={event}")).await.problem(409, "nothing-waits");
+    post(&server, &format!("sums/skip?id=b&event_id={event}")).await.expect(200);
     let told = until(&server, "sums", |of| of["revisions"][0]["parked"]["ids"] == 0).await;
     let skipped = &told["revisions"][0]["skipped"][0];
     assert_eq!((&skipped["id"], &skipped["sequence_number"]), (&json!("b"), &json!(2)));
     assert_eq!(skipped["event_id"], fault["event_id"]);
+    // Asked again, as if no answer had come.
+    post(&server, &format!("sums/skip?id=b&event_id={event}")).await.expect(200);
+    post(&server, "sums/skip?id=b").await.problem(409, "nothing-waits");
     assert_eq!(entry(&server, "sums", "b", 4).await.expect(200).json()["state"], json!({"sum": 2}));
 }
 

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -170,6 +170,31 @@ impl Plant for Forgetful {
         let mut step = step.clone();
         self.0(&mut step);
         one(store, log, &step).await
+    }
+}
+
+/// The first commit fails with which an order is done.
+#[derive(Default)]
+pub(crate) struct Interrupted {
+    failed: AtomicBool,
+    /// Whether something was skipped in a commit before that.
+    pub(crate) partly: AtomicBool,
+}
+
+#[async_trait]
+impl Plant for Interrupted {
+    async fn advance(
+        &self,
+        store: &Store,
+        log: &Log,
+        step: &Advance,
+    ) -> Result<bool, StorageError> {
+        if step.done.is_empty() {
+            self.partly.fetch_or(!step.to.skipped.is_empty(), Ordering::SeqCst);
+        } else if !self.failed.swap(true, Ordering::SeqCst) {
+            return Err(StorageError::Unavailable("before it is noted".into()));
+        }
+        one(store, log, step).await
     }
 }
 
