@@ -21,8 +21,9 @@ use crate::support::{client::client, process::Process};
 
 /// The projectors, by what they do about an event that fails.
 const PROJECTORS: [&str; 2] = ["park", "halt"];
-/// What is published in a round at most; some of it is odd.
-const FLOW: usize = 40;
+/// What is published in a round before anything is decided. Some of it is odd; more comes only once all of it is decided, so
+/// that what waits in the end does not grow with the time that servers take to start.
+const FLOW: usize = 10;
 /// More is odd to these projectors.
 const GOOD_MAX: i64 = 9;
 
@@ -64,15 +65,13 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
         let write = |n| write(n, base.clone(), may.clone(), acks.clone());
         let writers: Vec<_> = (0..WRITERS).map(|n| tokio::spawn(write(n))).collect();
         let decided = Arc::new(watch::Sender::new(0_u32));
-        let decider = tokio::spawn(decide(base.clone(), decided.clone()));
+        let decider = tokio::spawn(decide(base.clone(), decided.clone(), may.clone()));
         let mut decisions = decided.subscribe();
         // Killed after one more decision each time.
         for number in 1..=1 + round % 4 {
             let enough = async {
                 while *decisions.borrow_and_update() < number {
-                    may.add_permits(1);
-                    let _ =
-                        timeout(std::time::Duration::from_millis(20), decisions.changed()).await;
+                    decisions.changed().await.expect("somebody decides");
                 }
             };
             timeout(PATIENCE, enough).await.expect("something is odd, and decided");
@@ -92,17 +91,20 @@ pub(crate) async fn storm(rounds: u32, start: impl Fn() -> Process) -> Verdict {
 }
 
 /// Decides about whatever failed, until the server is gone: what is odd is skipped, what is not, or once in a while any of
-/// it, is tried again.
-async fn decide(base: String, decided: Arc<watch::Sender<u32>>) {
+/// it, is tried again. Once nothing is left, one publish more may be made.
+async fn decide(base: String, decided: Arc<watch::Sender<u32>>, may: Arc<Semaphore>) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let client = client();
     loop {
+        let mut left = false;
         for projector in PROJECTORS {
             let Some(revision) = revision(&client, &base, projector).await else { return };
             let parked = revision["parked"]["entries"].as_array().into_iter().flatten();
             let parked = parked.map(|one| (one["id"].as_str(), &one["fault"]));
             let halted = revision.get("fault").map(|fault| (None, fault));
+            left |= revision["lag"]["events"] != 0;
             for (id, fault) in parked.chain(halted) {
+                left = true;
                 let odd = fault["message"].as_str().is_some_and(|message| message.contains("odd"));
                 let event = fault["event_id"].as_str().expect("it is told");
                 let action = if odd && NEXT.fetch_add(1, Ordering::Relaxed) % 5 != 4 {
@@ -123,6 +125,9 @@ async fn decide(base: String, decided: Arc<watch::Sender<u32>>) {
                 }
             }
         }
+        if !left {
+            may.add_permits(1);
+        }
     }
 }
 
@@ -137,7 +142,11 @@ async fn revision(client: &Client, base: &str, projector: &str) -> Option<Value>
 #[expect(clippy::disallowed_methods, reason = "who decides is a client, outside any service")]
 async fn judge(client: &Client, server: &Process, verdict: &mut Verdict) {
     let base = &server.url;
-    let decider = tokio::spawn(decide(base.clone(), Arc::new(watch::Sender::new(0))));
+    let decider = tokio::spawn(decide(
+        base.clone(),
+        Arc::new(watch::Sender::new(0)),
+        Arc::new(Semaphore::new(0)),
+    ));
     let export = client.get(log(base, "/export")).send().await.expect("it exports");
     let export = export.text().await.expect("it is whole");
     let events: Vec<Value> =
