@@ -1,9 +1,9 @@
 //! Reads JSON bodies: counted while they arrive, checked by the scanner, then parsed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
+    body::{Body, BodyDataStream},
     extract::{FromRequest, Request},
     http::header,
 };
@@ -54,6 +54,10 @@ pub(super) use only_objects;
 
 /// So much of a body may be in memory without a share of what all bodies may take.
 const FREE_BYTES: usize = 64 << 10;
+/// So much of a body that is refused is taken yet, unseen.
+const DISCARDED_BYTES_MAX: usize = 8 << 20;
+/// And for so long: who sends nothing waits for the answer.
+const DISCARDING: Duration = Duration::from_secs(1);
 /// So many of the largest bodies may be in memory at once.
 const LARGEST_AT_ONCE: usize = 16;
 
@@ -117,6 +121,10 @@ impl JsonBody {
         }
         let stated = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         if stated.is_some_and(|length| length > bytes_max) {
+            // Who waits for a word (RFC 9110, section 10.1.1) sends nothing.
+            if !headers.contains_key(header::EXPECT) {
+                discard(request.into_body().into_data_stream()).await;
+            }
             return Err(too_large(bytes_max));
         }
         read(request.into_body(), bytes_max, &app.room).await
@@ -170,6 +178,7 @@ async fn read(body: Body, bytes_max: usize, room: &Room) -> Result<JsonBody, Pro
             }
         })?;
         if text.len() + chunk.len() > bytes_max {
+            discard(chunks).await;
             return Err(too_large(bytes_max));
         }
         let paid = share.num_permits();
@@ -177,6 +186,19 @@ async fn read(body: Body, bytes_max: usize, room: &Room) -> Result<JsonBody, Pro
         text.extend_from_slice(&chunk);
     }
     Ok(JsonBody { bytes: text, _share: share })
+}
+
+/// Takes what is left of a body that is refused, within bounds: who is still sending when its connection is closed may hear
+/// of a reset instead of the answer (RFC 9112, section 9.6).
+async fn discard(mut chunks: BodyDataStream) {
+    let mut left = DISCARDED_BYTES_MAX;
+    let taken = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            let Some(less) = left.checked_sub(chunk.len()) else { return };
+            left = less;
+        }
+    };
+    let _ = tokio::time::timeout(DISCARDING, taken).await;
 }
 
 fn too_large(bytes_max: usize) -> Problem {

@@ -107,6 +107,19 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
     assert_eq!((&problem["limit"], &problem["maximum"]), (&"request_bytes".into(), &1024.into()));
 }
 
+/// Without it the connection is closed while the client sends, and the client hears of that only.
+#[tokio::test]
+async fn who_still_sends_a_body_that_is_refused_hears_why() {
+    let server = Setup::memory().limits(|limits| limits.request_bytes = 1024).start().await;
+    let body = " ".repeat(4 << 20);
+    let request = format!(
+        "POST {JOE}/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    raw::send(server.address, request).await.problem(413, "too-large");
+}
+
 #[tokio::test]
 async fn a_publish_whose_answer_no_coding_can_carry_is_refused_and_not_stored() {
     let server = Server::start().await;
