@@ -399,7 +399,8 @@ impl Projections for PostgresStore {
             single.loan.give_back();
             return Ok(found);
         }
-        // The server may have left the connection: a new one tells.
+        // The server may have left the connection: a new one, in its place, tells.
+        drop(single);
         let mut view = Documents::new(log, self.readers.begin(READ).await.map_err(of_query)?);
         let found = view.kept(name, ids).await;
         Box::new(view).close().await;
