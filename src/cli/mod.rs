@@ -42,10 +42,23 @@ enum Command {
     /// Ask a running server whether it is ready
     Health(client::Server),
     /// Print the OpenAPI document
-    Openapi,
+    Openapi {
+        /// All of it, what generators make clients of, or that as OpenAPI 3.0
+        #[arg(long, value_enum, default_value = "full", value_name = "EDITION")]
+        edition: Edition,
+    },
     /// Run the code of projectors, for a server that starts it
     #[command(hide = true)]
     ProjectorWorker,
+}
+
+/// An OpenAPI document.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Edition {
+    Full,
+    Sdk,
+    #[value(name = "sdk-3.0")]
+    Sdk30,
 }
 
 /// Runs a command to its end.
@@ -73,7 +86,14 @@ pub fn run(line: CommandLine) -> ExitCode {
             Command::Export(settings) => export::export(&settings).await,
             Command::Bench(settings) => bench::bench(&settings).await,
             Command::Health(server) => health::health(&server).await,
-            Command::Openapi => line::print(http::document().trim_end()),
+            Command::Openapi { edition } => {
+                let edition = match edition {
+                    Edition::Full => http::Edition::Full,
+                    Edition::Sdk => http::Edition::Sdk,
+                    Edition::Sdk30 => http::Edition::Sdk30,
+                };
+                line::print(http::document(edition).trim_end())
+            }
             Command::ProjectorWorker => Ok(()),
         }
     });

@@ -6,6 +6,8 @@ mod caching;
 mod catalogue;
 mod conditions;
 pub mod connections;
+mod docs;
+mod documents;
 mod envelope;
 pub mod error;
 mod event_json;
@@ -117,23 +119,46 @@ fn routes() -> OpenApiRouter<App> {
         .nest(PREFIX, resources)
         .routes(routes!(service::get_service))
         .routes(routes!(service::get_openapi))
+        .routes(routes!(service::get_sdk_openapi))
+        .routes(routes!(docs::get_docs))
         .routes(routes!(service::get_liveness))
         .routes(routes!(service::get_readiness))
         .routes(routes!(metrics::get_metrics))
         .routes(routes!(service::get_problem))
 }
 
-/// The OpenAPI document of all routes.
+/// Which OpenAPI document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edition {
+    /// All of it.
+    Full,
+    /// What generators make clients of.
+    Sdk,
+    /// That as OpenAPI 3.0, for tools that read no later one.
+    Sdk30,
+}
+
+/// An OpenAPI document, written the same way every time.
 #[must_use]
-pub fn document() -> String {
-    static WRITTEN: LazyLock<String> =
-        LazyLock::new(|| openapi::written(&routes().split_for_parts().1));
-    WRITTEN.clone()
+pub fn document(edition: Edition) -> &'static str {
+    static WRITTEN: LazyLock<[String; 3]> = LazyLock::new(|| {
+        let full = documents::whole(&routes().split_for_parts().1);
+        let sdk = documents::for_sdks(&full);
+        let of_3_0 = documents::as_of_3_0(&sdk);
+        [full, sdk, of_3_0].map(|document| format!("{document:#}\n"))
+    });
+    let [full, sdk, of_3_0] = &*WRITTEN;
+    match edition {
+        Edition::Full => full,
+        Edition::Sdk => sdk,
+        Edition::Sdk30 => of_3_0,
+    }
 }
 
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
+    let router = router.route(docs::SCRIPT_PATH, axum::routing::get(docs::get_script));
     // One stack, outermost first: a router boxes whatever each layer of its own gives.
     let around = (
         middleware::from_fn_with_state(app.clone(), envelope::envelope),

@@ -1,11 +1,10 @@
 //! The OpenAPI document: generated from the routes, with what they share.
 
-use serde_json::Value;
 use utoipa::{IntoParams, IntoResponses, OpenApi};
 
 use super::{
     conditions::{MatchInput, SourceInput, StreamInput},
-    error::{Failed, Fault, Kind, Report},
+    error::{Failed, Fault, Report},
     query_input::{
         KeyInput, OperandInput, PathInput, PatternInput, SimilarInput, TextInput, ValuesInput,
     },
@@ -24,16 +23,34 @@ use super::{
     ),
     servers((url = "/", description = "This server")),
     tags(
-        (name = "publish", description = "Append events, atomically and under conditions."),
-        (name = "read", description = "Read events: pages, the last one, single ones."),
-        (name = "tail", description = "Follow a source over server-sent events."),
-        (name = "export", description = "All events of a source, one a line."),
-        (name = "projections", description = "Documents derived from events: saved, read, deleted."),
-        (name = "projectors", description = "Code that reduces events to documents, run by the server."),
-        (name = "queries", description = "Find documents: filter, sort, page."),
-        (name = "categories and streams", description = "What a log holds."),
-        (name = "logs", description = "Isolated, ordered sets of events."),
-        (name = "service", description = "The service itself."),
+        (name = "publish", description = "Append events: to one stream, to several of a category, or anywhere in a log, in one \
+            request that is stored whole or not at all. `If-Match` with the position you last read (or `If-None-Match: *` for a \
+            new stream) makes it conditional: who lost a race gets 412, with what is true instead. Events have ids, so that a \
+            request may be sent again, for ever."),
+        (name = "read", description = "Read events of a stream, a category or a log, forwards or backwards, by pages with links \
+            to the next one; filtered by name, metadata and times. `wait` holds a request until something new is there. A \
+            single event is found by its position, by its id, or as the last one."),
+        (name = "tail", description = "Follow a stream, a category, a log or a projection as server-sent events (WHATWG HTML, \
+            section 9.2): what is there first, then what comes, each once and in order. A browser's `EventSource` resumes by \
+            itself with `Last-Event-ID`; anyone else may send it, or `after`."),
+        (name = "export", description = "All events of a source as NDJSON, one a line, in one answer of any length. What was \
+            exported can be imported with the same ids, times and positions (`everlog import`)."),
+        (name = "projections", description = "Documents derived from events: each has an id, a source, a state (any JSON) and a \
+            version. They are made by projectors, or saved by your own code, conditionally if you like. `put_projection` \
+            declares indexes, which are built in the background."),
+        (name = "queries", description = "Find documents of a projection, or of all: 18 operators over any path of the document, \
+            sorts by several fields or by similarity, pages by cursor both ways or by number, counts, and the parts of \
+            documents that you select. What a query may cost is bounded, and said when it is exceeded."),
+        (name = "projectors", description = "Reductions of events to documents, in JavaScript, which the server runs: define one \
+            with a `PUT`, and its documents appear as a projection of the same name. Each event is applied exactly once. A \
+            changed definition is built beside the one that answers and takes over once it has caught up. Faults name the event \
+            and the line."),
+        (name = "categories and streams", description = "What a log holds: its categories and their streams, with their last \
+            positions. They exist as soon as they have an event; nothing creates them."),
+        (name = "logs", description = "A log is an isolated, ordered set of events with settings of its own. The log `default` \
+            is always there. Its ordering (by log, category or stream) is chosen when it is created, and stays."),
+        (name = "service", description = "The service itself: whether it is well, what it does, this document, and what each \
+            problem means."),
     ),
     components(schemas(
         Report, Fault, Failed, MatchInput, SourceInput, StreamInput, OperandInput, ValuesInput,
@@ -481,33 +498,4 @@ pub(super) struct CountQuery {
     /// Count the events too, which takes time.
     #[param(nullable = false, required = false)]
     count: Option<bool>,
-}
-
-/// The document as JSON, written the same way every time.
-#[must_use]
-pub(super) fn written(document: &utoipa::openapi::OpenApi) -> String {
-    let mut value = serde_json::to_value(document).unwrap_or(Value::Null);
-    if let Some(description) =
-        value.pointer_mut("/components/schemas/Problem/properties/code/description")
-    {
-        *description = Value::String(codes());
-    }
-    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
-    text.push('\n');
-    text
-}
-
-/// Every code there is.
-fn codes() -> String {
-    let mut text = "The last part of `type`. There are:".to_owned();
-    let mut told = std::collections::BTreeSet::new();
-    for kind in Kind::ALL {
-        let row = kind.row();
-        let before = if told.is_empty() { "" } else { "," };
-        if told.insert((row.code, row.status)) {
-            text.push_str(&format!("{before} {} `{}`", row.status.as_u16(), row.code));
-        }
-    }
-    text.push_str(". More may come.");
-    text
 }

@@ -164,10 +164,7 @@ struct RawWrite {
     responses(
         (status = 201, description = "Stored.", body = StreamAckOutput,
          headers(("Location" = String, description = "The first event."),
-                 ("ETag" = String, description = "The stream's last position, quoted.")),
-         links(("read_stream" = (operation_id = "read_stream", parameters(
-             ("log" = "$response.body#/log"), ("category" = "$response.body#/category"),
-             ("stream" = "$response.body#/stream")))))),
+                 ("ETag" = String, description = "The stream's last position, quoted."))),
         (status = 200, description = "Stored by an earlier request.", body = StreamAckOutput),
         super::openapi::PublishFailures))]
 pub(super) async fn publish_to_stream(

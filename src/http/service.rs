@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    Edition,
     error::{Kind, Problem},
     logs::json_answer,
     openapi::ReadFailures,
@@ -39,8 +40,12 @@ pub(super) struct Links {
     default_log: String,
     /// A stream's events: publish here, read here.
     stream_events: String,
+    /// The reference, to read in a browser.
+    docs: String,
     /// The OpenAPI document.
     openapi: String,
+    /// That for generators of clients.
+    sdk_openapi: String,
     /// Whether the process is alive.
     livez: String,
     /// Whether it can serve.
@@ -80,7 +85,9 @@ pub(super) async fn get_service(mut query: Query) -> Result<Response, Problem> {
             logs: link("/v1/logs"),
             default_log: link("/v1/logs/default"),
             stream_events: link("/v1/logs/{log}/categories/{category}/streams/{stream}/events"),
+            docs: link("/docs"),
             openapi: link("/openapi.json"),
+            sdk_openapi: link("/openapi.sdk.json"),
             livez: link("/livez"),
             readyz: link("/readyz"),
             metrics: link("/metrics"),
@@ -129,7 +136,19 @@ pub(super) async fn get_readiness(
 pub(super) async fn get_openapi(mut query: Query) -> Result<Response, Problem> {
     query.finish()?;
     let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-    Ok((json, super::document()).into_response())
+    Ok((json, super::document(Edition::Full)).into_response())
+}
+
+/// Get the OpenAPI document for generators
+///
+/// What `/openapi.json` has, without what is no JSON (tails, exports, pages): generators of clients know nothing of streams.
+#[utoipa::path(get, path = "/openapi.sdk.json", tag = "service",
+    responses((status = 200, description = "The document.", body = serde_json::Value),
+              ReadFailures))]
+pub(super) async fn get_sdk_openapi(mut query: Query) -> Result<Response, Problem> {
+    query.finish()?;
+    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((json, super::document(Edition::Sdk)).into_response())
 }
 
 /// Get the explanation of a problem

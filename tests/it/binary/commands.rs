@@ -137,5 +137,5 @@ fn the_health_of_a_server_is_an_exit_code() {
 #[test]
 fn the_openapi_document_is_printed() {
     let printed = succeed(folder().path(), &["openapi"]);
-    assert_eq!(printed, everlog::http::document());
+    assert_eq!(printed, everlog::http::document(everlog::http::Edition::Full));
 }

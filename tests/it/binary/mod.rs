@@ -12,6 +12,7 @@ mod history;
 mod imports;
 mod kills;
 mod restarts;
+mod samples;
 mod saves;
 mod script;
 mod slow;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everlog::http::error::Kind;
+use everlog::http::{Edition, error::Kind};
 use serde_json::{Value, json};
 
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
@@ -26,6 +26,7 @@ fn check(document: &Value) -> Vec<String> {
         check_schema(name, schema, requests.contains(name), &mut faults);
     }
     check_operations(document, &mut faults);
+    check_links(document, &mut faults);
     let text = document.to_string();
     for kind in Kind::ALL {
         let code = kind.row().code;
@@ -161,6 +162,12 @@ fn check_operations(document: &Value, faults: &mut Vec<String>) {
                 faults.push(format!("{at}: has no {member}"));
             }
         }
+        if operation["x-codeSamples"][0]["source"].as_str().is_none_or(str::is_empty) {
+            faults.push(format!("{at}: has no sample in examples/every_operation.sh"));
+        }
+        if verb == "publish" && !links_to_reads(operation) {
+            faults.push(format!("{at}: links to no read of what it published"));
+        }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             if !is_described(parameter) {
                 faults.push(format!("{at}: parameter {} has no description", parameter["name"]));
@@ -176,6 +183,42 @@ fn check_operations(document: &Value, faults: &mut Vec<String>) {
     }
     if operations(document).is_empty() {
         faults.push("the document has no operations".to_owned());
+    }
+}
+
+/// Whether each answer of success says where to read on.
+fn links_to_reads(operation: &Value) -> bool {
+    let responses = operation["responses"].as_object().into_iter().flatten();
+    let mut good = responses.filter(|(status, _)| status.starts_with('2'));
+    good.all(|(_, response)| {
+        let mut links = response["links"].as_object().into_iter().flatten();
+        links
+            .any(|(_, link)| link["operationId"].as_str().is_some_and(|id| id.starts_with("read_")))
+    })
+}
+
+/// Links lead to operations that there are, with parameters that these have.
+fn check_links(document: &Value, faults: &mut Vec<String>) {
+    let all = operations(document);
+    for (_, _, operation) in &all {
+        let from = &operation["operationId"];
+        let responses = operation["responses"].as_object().into_iter().flatten();
+        let links = responses.filter_map(|(_, response)| response["links"].as_object()).flatten();
+        for (name, link) in links {
+            let Some((_, _, to)) =
+                all.iter().find(|(.., to)| to["operationId"] == link["operationId"])
+            else {
+                faults.push(format!("{from}: the link {name} leads nowhere"));
+                continue;
+            };
+            let parameters = to["parameters"].as_array().into_iter().flatten();
+            let has: BTreeSet<_> = parameters.filter_map(|one| one["name"].as_str()).collect();
+            for given in link["parameters"].as_object().into_iter().flatten() {
+                if !has.contains(given.0.as_str()) {
+                    faults.push(format!("{from}: {name} has no parameter {}", given.0));
+                }
+            }
+        }
     }
 }
 
@@ -205,13 +248,16 @@ fn check_responses(at: &str, responses: &Value, faults: &mut Vec<String>) {
 }
 
 fn document() -> Value {
-    serde_json::from_str(&everlog::http::document()).expect("the document is JSON")
+    serde_json::from_str(everlog::http::document(Edition::Full)).expect("the document is JSON")
 }
 
 #[test]
 fn the_document_obeys_every_rule() {
-    let faults = check(&document());
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let for_sdks = serde_json::from_str(everlog::http::document(Edition::Sdk)).expect("it is JSON");
+    for document in [document(), for_sdks] {
+        let faults = check(&document);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
 }
 
 #[test]
@@ -245,23 +291,41 @@ fn requests_demand_what_the_service_demands() {
     }
 }
 
-/// Where an operation stands, as a JSON Pointer.
+/// Where operations stand, as JSON Pointers.
 const READ: &str = "/paths/~1v1~1logs~1{log}~1events/get";
 
+const PUBLISH: &str = "/paths/~1v1~1logs~1{log}~1events/post";
+
 fn planted(pointer: &str, value: Value) -> Vec<String> {
-    let mut document = document();
+    check(&planted_in(document(), pointer, value))
+}
+
+/// A document in which something is another, or gone (null).
+pub(super) fn planted_in(mut document: Value, pointer: &str, value: Value) -> Value {
     let (parent, member) = pointer.rsplit_once('/').expect("a pointer has a slash");
     let parent = document.pointer_mut(parent).expect("the parent is there");
-    parent[member] = value;
-    check(&document)
+    let member = member.replace("~1", "/");
+    match value {
+        Value::Null => drop(parent.as_object_mut().expect("an object").remove(&member)),
+        value => parent[member] = value,
+    }
+    document
+}
+
+/// Plants each value at its pointer, and finds that a rule tells of it.
+fn caught<const N: usize>(plants: [(String, Value, &str); N]) {
+    for (pointer, value, message) in plants {
+        let faults = planted(&pointer, value.clone());
+        let caught = faults.iter().any(|fault| fault.contains(message));
+        assert!(caught, "{pointer} = {value} was not caught as `{message}`: {faults:?}");
+    }
 }
 
 #[test]
-fn each_rule_catches_a_planted_violation() {
+fn each_rule_of_schemas_catches_a_planted_violation() {
     let schema = |name: &str, rest: &str| format!("/components/schemas/{name}{rest}");
     let text = json!({"type": "string", "description": "x"});
-    let read = |rest: &str| format!("{READ}{rest}");
-    for (pointer, value, message) in [
+    caught([
         ("/openapi".to_owned(), json!("3.0.3"), "not 3.1.0"),
         (schema("Event", "/oneOf"), json!([text]), "oneOf"),
         (schema("Event", "/anyOf"), json!([text]), "anyOf"),
@@ -301,10 +365,28 @@ fn each_rule_catches_a_planted_violation() {
             json!(["string", "null"]),
             "null union in a request",
         ),
+        (
+            schema("Problem", "/properties/code/description"),
+            json!("codes"),
+            "`internal` is not mentioned",
+        ),
+    ]);
+}
+
+#[test]
+fn each_rule_of_operations_catches_a_planted_violation() {
+    let text = json!({"type": "string", "description": "x"});
+    let read = |rest: &str| format!("{READ}{rest}");
+    let link = |rest: &str| format!("{PUBLISH}/responses/201/links/read_log{rest}");
+    caught([
         (read("/operationId"), json!("list_logs"), "stands 2 times"),
         (read("/operationId"), json!("readLog"), "not <verb>_<noun>"),
         (read("/tags"), json!([]), "needs one tag"),
         (read("/summary"), json!(""), "no summary"),
+        (read("/x-codeSamples"), json!([]), "no sample"),
+        (PUBLISH.to_owned() + "/responses/201/links", json!({}), "links to no read"),
+        (link("/operationId"), json!("read_nothing"), "leads nowhere"),
+        (link("/parameters/page"), json!("x"), "has no parameter page"),
         (read("/parameters/0/description"), json!(""), "no description"),
         (read("/parameters/0/schema/type"), json!(["string", "null"]), "is a null union"),
         (read("/responses/200/description"), json!(""), "response 200"),
@@ -316,14 +398,5 @@ fn each_rule_catches_a_planted_violation() {
         ),
         (read("/responses"), json!({}), "says nothing of 5XX"),
         ("/paths".to_owned(), json!({}), "no operations"),
-        (
-            schema("Problem", "/properties/code/description"),
-            json!("codes"),
-            "`internal` is not mentioned",
-        ),
-    ] {
-        let faults = planted(&pointer, value.clone());
-        let caught = faults.iter().any(|fault| fault.contains(message));
-        assert!(caught, "{pointer} = {value} was not caught as `{message}`: {faults:?}");
-    }
+    ]);
 }

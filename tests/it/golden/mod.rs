@@ -2,11 +2,12 @@
 //!
 //! `UPDATE=1 cargo test` writes them anew.
 
+mod breaking;
 mod document;
 
 use std::{collections::BTreeMap, path::Path};
 
-use everlog::http::error::Kind;
+use everlog::http::{Edition, document, error::Kind};
 
 use crate::support::environment;
 
@@ -23,8 +24,10 @@ fn hold(file: &str, text: &str) {
 }
 
 #[test]
-fn the_openapi_document_is_the_one_that_is_kept() {
-    hold("openapi/openapi.json", &everlog::http::document());
+fn the_openapi_documents_are_those_that_are_kept() {
+    hold("openapi/openapi.json", document(Edition::Full));
+    hold("openapi/openapi.sdk.json", document(Edition::Sdk));
+    hold("openapi/openapi.sdk.3.0.json", document(Edition::Sdk30));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use everlog::http::error::Kind;
+use everlog::http::{Edition, error::Kind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -198,8 +198,10 @@ async fn the_service_tells_where_things_are_and_that_it_is_well() {
     let verbose = server.get("/readyz?verbose=true").await.expect(200).json();
     assert!(verbose["store"].as_str().unwrap().starts_with("memory"));
     let document = server.get("/openapi.json").await.expect(200);
-    assert_eq!(document.text(), everlog::http::document());
+    assert_eq!(document.text(), everlog::http::document(Edition::Full));
     assert_eq!(document.header("content-type"), "application/json");
+    let for_sdks = server.get("/openapi.sdk.json").await.expect(200);
+    assert_eq!(for_sdks.text(), everlog::http::document(Edition::Sdk));
 }
 
 #[tokio::test]

@@ -1,0 +1,79 @@
+//! The curl samples of the reference: each does what it says, in their order, on a new store.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use everlog::http::{Edition, document};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::process::Process;
+
+const SAMPLES: &str = include_str!("../../../examples/every_operation.sh");
+/// How long one is tried: a projector may not be as far yet.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// curl's exit code for a time that is over.
+const TIMED_OUT: i32 = 28;
+
+/// Each with the operation that it is of.
+fn samples() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SAMPLES.split("\n\n# ").skip(1).filter_map(|part| part.split_once('\n'))
+}
+
+/// Runs a sample as a person would, who stops a tail once there was something to see; what it said if it failed.
+fn run(sample: &str, base: &str, folder: &Path) -> Result<(), String> {
+    let mut command = Command::new("bash");
+    command.args(["-e", "-c", &sample.replace("http://127.0.0.1:4100", base)]);
+    let output = command.current_dir(folder).env("HOME", folder).output().expect("bash is there");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let seen = output.status.code() == Some(TIMED_OUT) && said.contains("\nevent: ");
+    if output.status.success() || seen {
+        return Ok(());
+    }
+    Err(format!("{sample}\n{said}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn curious() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let settings = "fail-with-body\nsilent\nshow-error\nmax-time = 2\n";
+    std::fs::write(folder.path().join(".curlrc"), settings).expect("it is written");
+    folder
+}
+
+#[test]
+fn each_operation_has_a_sample_that_works() {
+    let folder = curious();
+    let server = Process::serve("sqlite:samples.db", folder.path());
+    let mut done = BTreeSet::new();
+    for (operation, sample) in samples() {
+        let start = Instant::now();
+        while let Err(said) = run(sample, &server.url, folder.path()) {
+            assert!(start.elapsed() < PATIENCE, "{operation}: {said}");
+        }
+        assert!(done.insert(operation), "{operation} has two samples");
+    }
+    let document: Value = serde_json::from_str(document(Edition::Full)).expect("it is JSON");
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.flat_map(|(_, path)| path.as_object().into_iter().flatten());
+    let ids = operations.filter_map(|(_, operation)| operation["operationId"].as_str());
+    assert_eq!(done, ids.collect());
+}
+
+/// The control: what is refused is no success, nor is it if something else follows.
+#[test]
+fn a_sample_that_fails_is_noticed() {
+    let folder = curious();
+    let server = Process::serve("memory:", folder.path());
+    for sample in [
+        "curl http://127.0.0.1:4100/v1/logs/nowhere",
+        "curl http://127.0.0.1:4100/v1/logs/nowhere\ncurl http://127.0.0.1:4100/livez",
+        "curl -N http://127.0.0.1:4100/v1/logs/default/categories/nothing/tail?since=now",
+        "curl http://127.0.0.1:4100/v1/logs/default/events --json '{\"writes\": []}'",
+    ] {
+        assert!(run(sample, &server.url, folder.path()).is_err(), "{sample}");
+    }
+}
