@@ -27,7 +27,8 @@ curl http://127.0.0.1:4100/docs
 curl http://127.0.0.1:4100/problems/write-condition-failed
 
 # put_log
-curl -X PUT http://127.0.0.1:4100/v1/logs/orders --json '{"ordering": "log"}'
+curl -X PUT http://127.0.0.1:4100/v1/logs/orders \
+  --json '{"ordering": "log"}'
 
 # list_logs
 curl http://127.0.0.1:4100/v1/logs
@@ -36,23 +37,32 @@ curl http://127.0.0.1:4100/v1/logs
 curl http://127.0.0.1:4100/v1/logs/default
 
 # publish_to_stream
-curl http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.bloggs/events -H 'If-None-Match: *' --json '{
+curl http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.bloggs/events \
+  -H 'If-None-Match: *' \
+  --json '{
   "events": [
-    {"id": "019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71", "name": "profile-created", "payload": {"name": "Joe"}},
+    {"id": "019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71",
+      "name": "profile-created", "payload": {"name": "Joe"}},
     {"name": "name-changed", "payload": {"name": "Joseph"}}]}'
 
 # publish_to_category
-curl http://127.0.0.1:4100/v1/logs/default/categories/accounts/events --json '{
+curl http://127.0.0.1:4100/v1/logs/default/categories/accounts/events \
+  --json '{
   "writes": [
-    {"stream": "alice", "events": [{"name": "withdrawn", "payload": {"amount": 5}}]},
-    {"stream": "bob", "events": [{"name": "deposited", "payload": {"amount": 5}}]}]}'
+    {"stream": "alice",
+      "events": [{"name": "withdrawn", "payload": {"amount": 5}}]},
+    {"stream": "bob",
+      "events": [{"name": "deposited", "payload": {"amount": 5}}]}]}'
 
 # publish_to_log
-curl http://127.0.0.1:4100/v1/logs/default/events --json '{
+curl http://127.0.0.1:4100/v1/logs/default/events \
+  --json '{
   "writes": [
-    {"category": "orders", "stream": "o-1", "events": [{"name": "order-placed", "payload": {"sku": "9"}}],
-      "condition": {"stream_is_empty": true}},
-    {"category": "stock", "stream": "sku-9", "events": [{"name": "reserved", "payload": {"pieces": 1}}]}]}'
+    {"category": "orders", "stream": "o-1",
+      "condition": {"stream_is_empty": true},
+      "events": [{"name": "order-placed", "payload": {"sku": "9"}}]},
+    {"category": "stock", "stream": "sku-9",
+      "events": [{"name": "reserved", "payload": {"pieces": 1}}]}]}'
 
 # read_stream
 curl 'http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.bloggs/events?limit=100'
@@ -94,7 +104,7 @@ curl http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.blogg
 curl http://127.0.0.1:4100/v1/logs/default/categories/profiles/export
 
 # export_log
-curl http://127.0.0.1:4100/v1/logs/default/export -o events.ndjson
+curl http://127.0.0.1:4100/v1/logs/default/export
 
 # list_categories
 curl 'http://127.0.0.1:4100/v1/logs/default/categories?count=true'
@@ -109,11 +119,13 @@ curl 'http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams?prefix=j
 curl -i http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.bloggs
 
 # put_entry
-curl -X PUT http://127.0.0.1:4100/v1/logs/default/projections/customers/entries/joe --json '{
+curl -X PUT http://127.0.0.1:4100/v1/logs/default/projections/customers/entries/joe \
+  --json '{
   "source": {"category": "profiles", "stream": "joe.bloggs"}, "state": {"name": "Joe", "country": "SE", "total": 120}}'
 
 # save_entries
-curl http://127.0.0.1:4100/v1/logs/default/projections/customers/entries --json '{
+curl http://127.0.0.1:4100/v1/logs/default/projections/customers/entries \
+  --json '{
   "entries": [
     {"id": "ann", "source": {"log": true}, "state": {"name": "Ann", "country": "SE", "total": 80}},
     {"id": "bob", "source": {"log": true}, "state": {"name": "Bob", "country": "FI", "total": 99}}]}'
@@ -122,7 +134,8 @@ curl http://127.0.0.1:4100/v1/logs/default/projections/customers/entries --json 
 curl -i http://127.0.0.1:4100/v1/logs/default/projections/customers/entries/joe
 
 # put_projection
-curl -X PUT http://127.0.0.1:4100/v1/logs/default/projections/customers --json '{
+curl -X PUT http://127.0.0.1:4100/v1/logs/default/projections/customers \
+  --json '{
   "indexes": [
     {"name": "by_country", "fields": [{"path": "/state/country"}, {"path": "/state/total", "order": "desc"}]},
     {"name": "alike", "similarity": "/state/name"}]}'
@@ -134,7 +147,8 @@ curl http://127.0.0.1:4100/v1/logs/default/projections/customers
 curl http://127.0.0.1:4100/v1/logs/default/projections
 
 # search_projection
-curl http://127.0.0.1:4100/v1/logs/default/projections/customers/search --json '{
+curl http://127.0.0.1:4100/v1/logs/default/projections/customers/search \
+  --json '{
   "filter": {"and": [{"eq": {"path": "/state/country", "value": "SE"}}, {"gt": {"path": "/state/total", "value": 50}}]},
   "sort": [{"path": "/state/total", "order": "desc"}], "page": {"limit": 20}, "count": true}'
 
@@ -142,14 +156,17 @@ curl http://127.0.0.1:4100/v1/logs/default/projections/customers/search --json '
 curl -G http://127.0.0.1:4100/v1/logs/default/projections/customers/entries --data-urlencode 'query={"page": {"limit": 5}}'
 
 # count_projection
-curl http://127.0.0.1:4100/v1/logs/default/projections/customers/count --json '{
+curl http://127.0.0.1:4100/v1/logs/default/projections/customers/count \
+  --json '{
   "filter": {"eq": {"path": "/state/country", "value": "SE"}}}'
 
 # search_projections
-curl http://127.0.0.1:4100/v1/logs/default/projections/search --json '{"page": {"limit": 20}}'
+curl http://127.0.0.1:4100/v1/logs/default/projections/search \
+  --json '{"page": {"limit": 20}}'
 
 # count_projections
-curl http://127.0.0.1:4100/v1/logs/default/projections/count --json '{}'
+curl http://127.0.0.1:4100/v1/logs/default/projections/count \
+  --json '{}'
 
 # tail_projection
 curl -N http://127.0.0.1:4100/v1/logs/default/projections/customers/tail
@@ -161,12 +178,14 @@ curl -X DELETE http://127.0.0.1:4100/v1/logs/default/projections/customers/entri
 curl -X DELETE http://127.0.0.1:4100/v1/logs/default/projections/customers
 
 # preview_projector
-curl http://127.0.0.1:4100/v1/logs/default/projectors/preview --json '{
+curl http://127.0.0.1:4100/v1/logs/default/projectors/preview \
+  --json '{
   "definition": "export default { source: { category: \"orders\" }, initial_state: { n: 0 }, handlers: { \"order-placed\": (s) => { s.n += 1; } } };",
   "events": [{"name": "order-placed", "payload": {"total": 12}}]}'
 
 # put_projector
-curl -X PUT http://127.0.0.1:4100/v1/logs/default/projectors/profiles -H 'Content-Type: text/javascript' --data-binary '
+curl -X PUT http://127.0.0.1:4100/v1/logs/default/projectors/profiles \
+  -H 'Content-Type: text/javascript' --data-binary '
   export default {
     source: { category: "profiles" },
     initial_state: { changes: 0 },
@@ -207,7 +226,8 @@ curl -X POST http://127.0.0.1:4100/v1/logs/default/projectors/profiles/revisions
 curl -X POST http://127.0.0.1:4100/v1/logs/default/projectors/profiles/retry
 
 # skip_event
-curl http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.bloggs/events --json '{
+curl http://127.0.0.1:4100/v1/logs/default/categories/profiles/streams/joe.bloggs/events \
+  --json '{
   "events": [{"name": "name-changed", "payload": {"name": "Joe Bloggs"}}]}' -o /dev/null
 curl -X POST http://127.0.0.1:4100/v1/logs/default/projectors/profiles/skip
 

@@ -38,7 +38,7 @@ pub(super) async fn get_docs(mut query: Query) -> Result<Response, Problem> {
         "showDeveloperTools": "never",
         "agent": {"disabled": true},
         "mcp": {"disabled": true},
-        "defaultHttpClient": {"targetKey": "shell", "clientKey": "curl"},
+        "hiddenClients": true,
         "defaultOpenAllTags": false,
         "operationTitleSource": "summary",
         "documentDownloadType": "direct",

@@ -10,6 +10,8 @@ use super::error::Kind;
 /// The methods that a path may have.
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 const JSON: &str = "application/json";
+/// What each operation answered to its sample: `UPDATE=1 cargo test samples` keeps it.
+const ANSWERS: &str = include_str!("../../examples/every_answer.json");
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// An operation, what it leads to once it has succeeded, the parameters of both, and where others come from.
@@ -49,6 +51,7 @@ pub(super) fn whole(document: &utoipa::openapi::OpenApi) -> Value {
     if let Some(description) = document.pointer_mut(code) {
         *description = Value::String(codes());
     }
+    let answers: Value = serde_json::from_str(ANSWERS).unwrap_or_default();
     for path in members(&mut document, "paths") {
         for operation in path.values_mut() {
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
@@ -57,12 +60,14 @@ pub(super) fn whole(document: &utoipa::openapi::OpenApi) -> Value {
                 operation["x-codeSamples"] = sample;
             }
             let links = links(&id);
-            if links.is_empty() {
-                continue;
-            }
             let responses = operation["responses"].as_object_mut().into_iter().flatten();
-            for (_, response) in responses.filter(|(status, _)| status.starts_with('2')) {
-                response["links"] = Value::Object(links.clone());
+            for (status, response) in responses.filter(|(status, _)| status.starts_with('2')) {
+                if let Some(answer) = answers.get(&id) {
+                    exemplify(response, answer, status);
+                }
+                if !links.is_empty() {
+                    response["links"] = Value::Object(links.clone());
+                }
             }
         }
     }
@@ -74,6 +79,17 @@ fn samples() -> impl Iterator<Item = (&'static str, &'static str)> {
     let text = include_str!("../../examples/every_operation.sh");
     let parts = text.split("\n\n# ").skip(1);
     parts.filter_map(|part| part.split_once('\n')).map(|(id, source)| (id, source.trim_end()))
+}
+
+/// An answer's example is one that was given, and the same to a repetition.
+fn exemplify(response: &mut Value, answer: &Value, status: &str) {
+    let mut answer = answer.clone();
+    if let Some(replayed) = answer.get_mut("replayed") {
+        *replayed = json!(status == "200");
+    }
+    for (_, media) in response["content"].as_object_mut().into_iter().flatten() {
+        media["example"] = answer.clone();
+    }
 }
 
 fn links(id: &str) -> Map<String, Value> {

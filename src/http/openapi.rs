@@ -15,9 +15,9 @@ use super::{
 #[openapi(
     info(
         title = "Everlog",
-        description = "The event store you can use with curl: conditional appends, ordered reads and \
-            exports over HTTP/JSON.\n\nEvents are appended to *streams*, in *categories*, in *logs*. \
-            Every failure is `application/problem+json` (RFC 9457); its `code` is explained under \
+        description = "The event store you can use with curl: conditional appends, ordered reads, tails and \
+            queryable projections over HTTP/JSON.\n\nEvents are appended to *streams*, in *categories*, in *logs*. \
+            *Projectors* reduce them to documents in *projections*. Every failure is `application/problem+json` (RFC 9457); its `code` is explained under \
             `/problems/{code}`.",
         license(name = "MIT", identifier = "MIT")
     ),
@@ -148,16 +148,22 @@ pub(super) struct StreamStateQuery {
     #[param(min_length = 1, max_length = 255, example = "profiles")]
     projector: String,
     /// Only events up to this position.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 0,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 4
+    )]
     until_position: Option<i64>,
     /// Only events that were true until then (RFC 3339), inclusive.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     occurred_until: Option<String>,
     /// Only events that their source knew until then, inclusive.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     observed_until: Option<String>,
     /// Only events that were stored until then, inclusive.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     recorded_until: Option<String>,
 }
 
@@ -231,10 +237,16 @@ pub(super) struct ProjectionTailQuery {
 pub(super) struct ReachedQuery {
     /// Answer when the projection, or the entry that is asked for, holds this event: the largest `sequence_number` of
     /// its entries as they were saved last; else 503 `projection-behind`.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 0,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 4711
+    )]
     min_sequence_number: Option<i64>,
     /// Wait for that so many seconds.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 60)]
+    #[param(nullable = false, required = false, minimum = 0, maximum = 60, example = 5)]
     wait: Option<i64>,
 }
 
@@ -247,10 +259,22 @@ pub(super) struct EntriesQuery {
     #[param(nullable = false, required = false, example = r#"{"page":{"limit":5}}"#)]
     query: Option<String>,
     /// Locate the one entry that is derived from this category, or from `stream` in it.
-    #[param(nullable = false, required = false, min_length = 1, max_length = 255)]
+    #[param(
+        nullable = false,
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        example = "profiles"
+    )]
     category: Option<String>,
     /// A stream of `category`.
-    #[param(nullable = false, required = false, min_length = 1, max_length = 255)]
+    #[param(
+        nullable = false,
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        example = "joe.bloggs"
+    )]
     stream: Option<String>,
 }
 
@@ -364,25 +388,25 @@ pub(super) struct PublishHeaders {
 pub(super) struct FilterQuery {
     /// Only events of this name; repeat it for any of several. Besides, `metadata.<key>=<value>`
     /// asks for a top-level member of the metadata.
-    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100, example = json!(["profile-created"]))]
     name: Option<Vec<String>>,
     /// True at this time or later (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-23T09:00:00Z")]
     occurred_from: Option<String>,
     /// True at this time or earlier (inclusive): as of.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     occurred_until: Option<String>,
     /// Known to its source at this time or later (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-23T09:00:00Z")]
     observed_from: Option<String>,
     /// Known to its source at this time or earlier (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     observed_until: Option<String>,
     /// Stored at this time or later (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-23T09:00:00Z")]
     recorded_from: Option<String>,
     /// Stored at this time or earlier (inclusive): as at.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     recorded_until: Option<String>,
 }
 
@@ -396,13 +420,24 @@ pub(super) struct ScanQuery {
     #[param(nullable = false, required = false, example = "0")]
     after: Option<String>,
     /// Only what stands before, likewise.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, example = "9")]
     before: Option<String>,
     /// Only larger sequence numbers, on streams too. Goes without `after`.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 0,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 0
+    )]
     after_sequence_number: Option<i64>,
     /// `forwards` (default) or `backwards`.
-    #[param(nullable = false, required = false, pattern = "^(forwards|backwards)$")]
+    #[param(
+        nullable = false,
+        required = false,
+        pattern = "^(forwards|backwards)$",
+        example = "backwards"
+    )]
     direction: Option<String>,
     /// At most so many events; 100 by default, lowered to 1,000.
     #[param(
@@ -414,29 +449,29 @@ pub(super) struct ScanQuery {
     )]
     limit: Option<i64>,
     /// Wait so many seconds for an event, if there is none.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 60)]
+    #[param(nullable = false, required = false, minimum = 0, maximum = 60, example = 5)]
     wait: Option<i64>,
     /// Only events of this name; repeat it for any of several. Besides, `metadata.<key>=<value>`
     /// asks for a top-level member of the metadata.
-    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100, example = json!(["profile-created"]))]
     name: Option<Vec<String>>,
     /// True at this time or later (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-23T09:00:00Z")]
     occurred_from: Option<String>,
     /// True at this time or earlier (inclusive): as of.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     occurred_until: Option<String>,
     /// Known to its source at this time or later (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-23T09:00:00Z")]
     observed_from: Option<String>,
     /// Known to its source at this time or earlier (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     observed_until: Option<String>,
     /// Stored at this time or later (inclusive).
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-23T09:00:00Z")]
     recorded_from: Option<String>,
     /// Stored at this time or earlier (inclusive): as at.
-    #[param(nullable = false, required = false, format = DateTime)]
+    #[param(nullable = false, required = false, format = DateTime, example = "2026-11-30T00:00:00Z")]
     recorded_until: Option<String>,
 }
 
@@ -447,13 +482,19 @@ pub(super) struct ScanQuery {
 pub(super) struct ExportQuery {
     /// Only what stands after: a position of a stream, else a sequence number, or a cursor from an
     /// earlier answer.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, example = "0")]
     after: Option<String>,
     /// Only larger sequence numbers, on streams too. Goes without `after`.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 0,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 0
+    )]
     after_sequence_number: Option<i64>,
     /// Only events of this name; repeat it for any of several.
-    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100, example = json!(["profile-created"]))]
     name: Option<Vec<String>>,
 }
 
@@ -467,10 +508,16 @@ pub(super) struct TailQuery {
     #[param(nullable = false, required = false, example = "now")]
     after: Option<String>,
     /// Only larger sequence numbers, on streams too. Goes without `after`.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 0,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 0
+    )]
     after_sequence_number: Option<i64>,
     /// Only events of this name; repeat it for any of several. The filters of pages are taken too.
-    #[param(nullable = false, required = false, style = Form, explode, max_items = 100)]
+    #[param(nullable = false, required = false, style = Form, explode, max_items = 100, example = json!(["profile-created"]))]
     name: Option<Vec<String>>,
 }
 
@@ -480,13 +527,19 @@ pub(super) struct TailQuery {
 #[expect(dead_code, reason = "describes parameters, which query.rs reads")]
 pub(super) struct ListingQuery {
     /// Only names that begin so.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, example = "a")]
     prefix: Option<String>,
     /// Only names after this one, in byte order.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, example = "bob")]
     cursor: Option<String>,
     /// At most so many; 100 by default, lowered to 1,000.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    #[param(
+        nullable = false,
+        required = false,
+        minimum = 1,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 100
+    )]
     limit: Option<i64>,
 }
 
@@ -496,6 +549,6 @@ pub(super) struct ListingQuery {
 #[expect(dead_code, reason = "describes parameters, which query.rs reads")]
 pub(super) struct CountQuery {
     /// Count the events too, which takes time.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, example = true)]
     count: Option<bool>,
 }

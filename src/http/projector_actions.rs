@@ -67,7 +67,7 @@ pub(super) async fn resume_projector(
 /// It is done by whichever server runs it, in a moment; the status tells.
 #[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/retry", tag = "projectors",
     params(ProjectorPath, ("id" = Option<String>, Query, nullable = false, min_length = 1,
-        max_length = 255, description = "The entry; all of them if it is absent.")),
+        max_length = 255, description = "The entry; all of them if it is absent.", example = "joe.bloggs")),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn retry_projector(
     State(app): State<App>,
@@ -102,8 +102,9 @@ pub(super) async fn retry_projector(
 #[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/skip", tag = "projectors",
     params(ProjectorPath,
         ("id" = Option<String>, Query, nullable = false, min_length = 1, max_length = 255,
-            description = "The parked entry."),
-        ("event_id" = Option<String>, Query, nullable = false, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", description = "The event, by its UUID; whichever it is if absent.")),
+            description = "The parked entry.", example = "joe.bloggs"),
+        ("event_id" = Option<String>, Query, nullable = false, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", 
+            description = "The event, by its UUID; whichever it is if absent.", example = "019a1c5e-7d2b-7c3e-9f10-2b6f0a4d8e71")),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn skip_event(
     State(app): State<App>,

@@ -42,7 +42,8 @@ use crate::{
 /// definition is a new revision, built beside the one that answers, and takes over when it has caught up.
 #[utoipa::path(put, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
     params(ProjectorPath),
-    request_body(content((ProjectorInput = "application/json"), (String = "text/javascript")),
+    request_body(content((ProjectorInput = "application/json"), 
+                         (String = "text/javascript", example = json!(include_str!("../../examples/route_delays.js")))),
                  description = "The definition."),
     responses(
         (status = 201, description = "A new projector.", body = ProjectorOutput,
@@ -294,7 +295,7 @@ pub(super) async fn list_projectors(
 /// the name takes over; with `drop=true` it goes as well.
 #[utoipa::path(delete, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
     params(ProjectorPath, ("drop" = Option<bool>, Query, nullable = false,
-        description = "Whether what it fed is deleted, too.")),
+        description = "Whether what it fed is deleted, too.", example = true)),
     responses((status = 200, description = "Deleted.", body = DeletedOutput), ReadFailures))]
 pub(super) async fn delete_projector(
     State(app): State<App>,

@@ -109,7 +109,7 @@ pub(super) async fn get_liveness(mut query: Query) -> Result<Response, Problem> 
 ///
 /// Whether requests can be served: the store answers and the service is not shutting down.
 #[utoipa::path(get, path = "/readyz", tag = "service",
-    params(("verbose" = Option<bool>, Query, nullable = false, description = "Tell more.")),
+    params(("verbose" = Option<bool>, Query, nullable = false, description = "Tell more.", example = true)),
     responses((status = 200, description = "Ready.", body = HealthOutput), ReadFailures))]
 pub(super) async fn get_readiness(
     State(app): State<App>,
@@ -131,7 +131,8 @@ pub(super) async fn get_readiness(
 ///
 /// This document, as the running service has it.
 #[utoipa::path(get, path = "/openapi.json", tag = "service",
-    responses((status = 200, description = "The document.", body = serde_json::Value),
+    responses((status = 200, description = "The document.", body = serde_json::Value,
+         example = json!({"openapi": "3.1.0", "info": {"title": "Everlog"}, "paths": {}})),
               ReadFailures))]
 pub(super) async fn get_openapi(mut query: Query) -> Result<Response, Problem> {
     query.finish()?;
@@ -143,7 +144,8 @@ pub(super) async fn get_openapi(mut query: Query) -> Result<Response, Problem> {
 ///
 /// What `/openapi.json` has, without what is no JSON (tails, exports, pages): generators of clients know nothing of streams.
 #[utoipa::path(get, path = "/openapi.sdk.json", tag = "service",
-    responses((status = 200, description = "The document.", body = serde_json::Value),
+    responses((status = 200, description = "The document.", body = serde_json::Value,
+         example = json!({"openapi": "3.1.0", "info": {"title": "Everlog"}, "paths": {}})),
               ReadFailures))]
 pub(super) async fn get_sdk_openapi(mut query: Query) -> Result<Response, Problem> {
     query.finish()?;

@@ -8,12 +8,14 @@ use std::{
 };
 
 use everlog::http::{Edition, document};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use crate::support::process::Process;
+use crate::support::{environment, process::Process};
 
 const SAMPLES: &str = include_str!("../../../examples/every_operation.sh");
+/// What they answered once, which the document shows.
+const ANSWERS: &str = "examples/every_answer.json";
 /// How long one is tried: a projector may not be as far yet.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// curl's exit code for a time that is over.
@@ -24,15 +26,17 @@ fn samples() -> impl Iterator<Item = (&'static str, &'static str)> {
     SAMPLES.split("\n\n# ").skip(1).filter_map(|part| part.split_once('\n'))
 }
 
-/// Runs a sample as a person would, who stops a tail once there was something to see; what it said if it failed.
-fn run(sample: &str, base: &str, folder: &Path) -> Result<(), String> {
+/// Runs a sample as a person would, who stops a tail once there was something to see; what was seen, or what it said if it failed.
+fn run(sample: &str, base: &str, folder: &Path) -> Result<String, String> {
     let mut command = Command::new("bash");
     command.args(["-e", "-c", &sample.replace("http://127.0.0.1:4100", base)]);
     let output = command.current_dir(folder).env("HOME", folder).output().expect("bash is there");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let seen = output.status.code() == Some(TIMED_OUT) && said.contains("\nevent: ");
     if output.status.success() || seen {
-        return Ok(());
+        // With `-i`, the head of the answer comes first.
+        let body = said.split_once("\r\n\r\n").map_or(said.as_str(), |(_, body)| body);
+        return Ok(body.replace(base, "http://127.0.0.1:4100"));
     }
     Err(format!("{sample}\n{said}{}", String::from_utf8_lossy(&output.stderr)))
 }
@@ -44,17 +48,47 @@ fn curious() -> TempDir {
     folder
 }
 
+/// The answers that are kept; these, if they are to be.
+fn keep(answers: &Map<String, Value>) -> Map<String, Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(ANSWERS);
+    if environment("UPDATE").is_some() {
+        let text = serde_json::to_string_pretty(answers).expect("it is JSON") + "\n";
+        std::fs::write(&path, text).expect("they are written");
+    }
+    let text = std::fs::read_to_string(path).expect("they are kept");
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+/// The names of an answer's members.
+fn members(answer: &Value) -> BTreeSet<&String> {
+    answer.as_object().into_iter().flatten().map(|(name, _)| name).collect()
+}
+
 #[test]
 fn each_operation_has_a_sample_that_works() {
     let folder = curious();
     let server = Process::serve("sqlite:samples.db", folder.path());
-    let mut done = BTreeSet::new();
+    let (mut done, mut answers) = (BTreeSet::new(), Map::new());
     for (operation, sample) in samples() {
         let start = Instant::now();
-        while let Err(said) = run(sample, &server.url, folder.path()) {
-            assert!(start.elapsed() < PATIENCE, "{operation}: {said}");
-        }
+        let answer = loop {
+            match run(sample, &server.url, folder.path()) {
+                Ok(answer) => break answer,
+                Err(said) => assert!(start.elapsed() < PATIENCE, "{operation}: {said}"),
+            }
+        };
         assert!(done.insert(operation), "{operation} has two samples");
+        // What is kept in a file is a document, and a page is none of JSON.
+        if !answer.is_empty() && operation != "get_docs" {
+            let value = serde_json::from_str(&answer);
+            answers.insert(operation.to_owned(), value.unwrap_or(Value::String(answer)));
+        }
+    }
+    let kept = keep(&answers);
+    assert_eq!(kept.keys().collect::<Vec<_>>(), answers.keys().collect::<Vec<_>>());
+    for (operation, answer) in &answers {
+        let (kept, given) = (members(&kept[operation]), members(answer));
+        assert_eq!(kept, given, "{operation} answers otherwise: UPDATE=1 cargo test samples");
     }
     let document: Value = serde_json::from_str(document(Edition::Full)).expect("it is JSON");
     let paths = document["paths"].as_object().into_iter().flatten();

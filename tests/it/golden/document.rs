@@ -172,8 +172,16 @@ fn check_operations(document: &Value, faults: &mut Vec<String>) {
             if !is_described(parameter) {
                 faults.push(format!("{at}: parameter {} has no description", parameter["name"]));
             }
+            if parameter.get("example").is_none() {
+                faults.push(format!("{at}: parameter {} has no example", parameter["name"]));
+            }
             if of_type(&parameter["schema"], "null") {
                 faults.push(format!("{at}: parameter {} is a null union", parameter["name"]));
+            }
+        }
+        for (kind, body) in contents(&operation["requestBody"]) {
+            if !has_example(document, body) {
+                faults.push(format!("{at}: the body as {kind} has no example"));
             }
         }
         check_responses(&at, &operation["responses"], faults);
@@ -184,6 +192,18 @@ fn check_operations(document: &Value, faults: &mut Vec<String>) {
     if operations(document).is_empty() {
         faults.push("the document has no operations".to_owned());
     }
+}
+
+/// What a body or an answer is, by its media type.
+fn contents(of: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    of["content"].as_object().into_iter().flatten()
+}
+
+/// Whether a body shows what it is like, itself or by its schema.
+fn has_example(document: &Value, body: &Value) -> bool {
+    let reference = body.pointer("/schema/$ref").and_then(Value::as_str);
+    let schema = reference.and_then(|found| document.pointer(found.trim_start_matches('#')));
+    body.get("example").is_some() || schema.is_some_and(|schema| schema.get("examples").is_some())
 }
 
 /// Whether each answer of success says where to read on.
@@ -228,11 +248,17 @@ fn check_responses(at: &str, responses: &Value, faults: &mut Vec<String>) {
         if !is_described(response) {
             faults.push(format!("{at}: response {status} has no description"));
         }
-        let contents = response["content"].as_object().into_iter().flatten();
-        let schemas: Vec<_> = contents.map(|(_, body)| body["schema"].to_string()).collect();
+        let schemas: Vec<_> =
+            contents(response).map(|(_, body)| body["schema"].to_string()).collect();
         if status.starts_with('2') {
             if schemas.is_empty() {
                 faults.push(format!("{at}: response {status} has no body"));
+            }
+            let silent = |(kind, body): (&String, &Value)| {
+                kind != "text/html" && body.get("example").is_none()
+            };
+            if contents(response).any(silent) {
+                faults.push(format!("{at}: response {status} shows no answer"));
             }
             bodies.extend(schemas);
         }
@@ -295,6 +321,8 @@ fn requests_demand_what_the_service_demands() {
 const READ: &str = "/paths/~1v1~1logs~1{log}~1events/get";
 
 const PUBLISH: &str = "/paths/~1v1~1logs~1{log}~1events/post";
+
+const BODY: &str = "/paths/~1v1~1logs~1{log}~1events/post/requestBody/content/application~1json";
 
 fn planted(pointer: &str, value: Value) -> Vec<String> {
     check(&planted_in(document(), pointer, value))
@@ -391,6 +419,9 @@ fn each_rule_of_operations_catches_a_planted_violation() {
         (read("/parameters/0/schema/type"), json!(["string", "null"]), "is a null union"),
         (read("/responses/200/description"), json!(""), "response 200"),
         (read("/responses/200/content"), json!({}), "has no body"),
+        (read("/responses/200/content/application~1json/example"), Value::Null, "shows no answer"),
+        (read("/parameters/0/example"), Value::Null, "has no example"),
+        (BODY.to_owned() + "/schema", json!({}), "the body as application/json has no example"),
         (
             read("/responses/202"),
             json!({"description": "x", "content": {"application/json": {"schema": text}}}),
