@@ -81,8 +81,15 @@ fn samples() -> impl Iterator<Item = (&'static str, &'static str)> {
     parts.filter_map(|part| part.split_once('\n')).map(|(id, source)| (id, source.trim_end()))
 }
 
-/// An answer's example is one that was given, and the same to a repetition.
+/// An answer's example is one that was given, and the same to a repetition. The schema of a tail is that of its `data`, for
+/// clients that follow it: the frames stand in the description.
 fn exemplify(response: &mut Value, answer: &Value, status: &str) {
+    if response.pointer("/content/text~1event-stream").is_some() {
+        let said = response["description"].as_str().unwrap_or_default();
+        let frames = answer.as_str().unwrap_or_default().trim_end();
+        response["description"] = json!(format!("{said}\n\n```text\n{frames}\n```"));
+        return;
+    }
     let mut answer = answer.clone();
     if let Some(replayed) = answer.get_mut("replayed") {
         *replayed = json!(status == "200");

@@ -16,6 +16,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
+use utoipa::ToSchema;
 
 use super::{
     error::{Fault, Kind, Problem},
@@ -47,6 +48,25 @@ const STEP_BYTES: usize = 256 << 10;
 /// Entries that are looked at at once for what matches.
 const OPENED_AT_ONCE: usize = 1_000;
 
+/// What became of an entry.
+#[derive(Debug, ToSchema)]
+#[schema(as = EntryChange)]
+#[expect(dead_code, reason = "describes frames, which `told` writes")]
+pub(super) struct ChangeOutput {
+    /// `saved`, `deleted`, `entered`, `changed`, `left` or `dropped`.
+    #[schema(example = "saved")]
+    r#type: String,
+    /// The entry; none if all are gone.
+    #[schema(required, example = "joe.bloggs")]
+    id: Option<String>,
+    /// The entry's version, by which a later change of it is known.
+    #[schema(required, maximum = 9_007_199_254_740_991_i64, example = 2)]
+    version: Option<i64>,
+    /// The entry as it is now, or null.
+    #[schema(required, value_type = Option<Object>)]
+    entry: Option<Json>,
+}
+
 /// Tail a projection
 ///
 /// Its entries after a change, and then each as soon as it is changed (`text/event-stream`): one that changes several
@@ -56,7 +76,7 @@ const OPENED_AT_ONCE: usize = 1_000;
 /// follow. `entry` is null where there is none.
 #[utoipa::path(get, path = "/logs/{log}/projections/{projection}/tail", tag = "tail",
     params(ProjectionPath, ProjectionTailQuery),
-    responses((status = 200, description = "A frame for each entry that changed.", body = String,
+    responses((status = 200, description = "A frame for each entry that changed.", body = ChangeOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_projection(
     State(app): State<App>,

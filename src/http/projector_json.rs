@@ -171,8 +171,8 @@ pub(super) struct RevisionOutput {
     /// definition is the version.
     #[schema(example = "text/javascript")]
     pub(super) media_type: String,
-    /// The definition: a module as a string, else the JSON that was sent.
-    #[schema(value_type = serde_json::Value)]
+    /// The definition: a module as a string, else the JSON that was sent. A tail leaves it out.
+    #[schema(value_type = serde_json::Value, required = false)]
     pub(super) definition: Box<RawValue>,
 }
 

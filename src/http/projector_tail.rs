@@ -11,6 +11,7 @@ use super::{
     error::Problem,
     extract::{InProjector, MediaType, negotiate},
     openapi::{ProjectorPath, ReadFailures},
+    projector_json::ProjectorOutput,
     projectors::{output, revisions},
     query::Query,
     state::App,
@@ -26,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// the definitions. It ends with `bye` when the projector is deleted.
 #[utoipa::path(get, path = "/logs/{log}/projectors/{projector}/tail", tag = "projectors",
     params(ProjectorPath),
-    responses((status = 200, description = "A frame for each change.", body = String,
+    responses((status = 200, description = "A frame for each change.", body = ProjectorOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_projector(
     State(app): State<App>,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     error::{Fault, Problem},
+    event_json::EventOutput,
     event_json::write_event,
     extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
     openapi::{CategoryPath, LogPath, ReadFailures, StreamPath, TailQuery},
@@ -42,7 +43,7 @@ const RETRY_MS: std::ops::Range<u64> = 1_000..5_000;
 ///
 /// The log's events from a place on, and then each as soon as it is stored (`text/event-stream`).
 #[utoipa::path(get, path = "/logs/{log}/tail", tag = "tail", params(LogPath, TailQuery),
-    responses((status = 200, description = "A frame for each event.", body = String,
+    responses((status = 200, description = "A frame for each event.", body = EventOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_log(
     State(app): State<App>,
@@ -59,7 +60,7 @@ pub(super) async fn tail_log(
 /// (`text/event-stream`).
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/tail", tag = "tail",
     params(CategoryPath, TailQuery),
-    responses((status = 200, description = "A frame for each event.", body = String,
+    responses((status = 200, description = "A frame for each event.", body = EventOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_category(
     State(app): State<App>,
@@ -76,7 +77,7 @@ pub(super) async fn tail_category(
 /// (`text/event-stream`). A stream without events is waited for.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/tail",
     tag = "tail", params(StreamPath, TailQuery),
-    responses((status = 200, description = "A frame for each event.", body = String,
+    responses((status = 200, description = "A frame for each event.", body = EventOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_stream(
     State(app): State<App>,

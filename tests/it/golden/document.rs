@@ -254,8 +254,10 @@ fn check_responses(at: &str, responses: &Value, faults: &mut Vec<String>) {
             if schemas.is_empty() {
                 faults.push(format!("{at}: response {status} has no body"));
             }
-            let silent = |(kind, body): (&String, &Value)| {
-                kind != "text/html" && body.get("example").is_none()
+            let silent = |(kind, body): (&String, &Value)| match kind.as_str() {
+                "text/html" => false,
+                "text/event-stream" => !response["description"].to_string().contains("data: "),
+                _ => body.get("example").is_none(),
             };
             if contents(response).any(silent) {
                 faults.push(format!("{at}: response {status} shows no answer"));
