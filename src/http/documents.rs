@@ -12,6 +12,8 @@ const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 const JSON: &str = "application/json";
 /// What each operation answered to its sample: `UPDATE=1 cargo test samples` keeps it.
 const ANSWERS: &str = include_str!("../../examples/every_answer.json");
+/// Operations that do without their bodies.
+const OPTIONAL_BODIES: [&str; 1] = ["put_log"];
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// An operation, what it leads to once it has succeeded, the parameters of both, and where others come from.
@@ -58,6 +60,9 @@ pub(super) fn whole(document: &utoipa::openapi::OpenApi) -> Value {
             if let Some((_, source)) = samples().find(|(of, _)| *of == id) {
                 let sample = json!([{"lang": "Shell", "label": "curl", "source": source}]);
                 operation["x-codeSamples"] = sample;
+            }
+            if OPTIONAL_BODIES.contains(&id.as_str()) {
+                operation["requestBody"]["required"] = json!(false);
             }
             let links = links(&id);
             let responses = operation["responses"].as_object_mut().into_iter().flatten();

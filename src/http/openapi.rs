@@ -368,6 +368,7 @@ pub(super) struct PublishHeaders {
         required = false,
         min_length = 1,
         max_length = 255,
+        pattern = r#"^([!#-~]([ !#-~]*[!#-~])?|"([ !#-\[\]-~]|\\["\\])+")$"#,
         example = "order-4711"
     )]
     idempotency_key: Option<String>,

@@ -111,10 +111,10 @@ impl Query {
     fn limit(&mut self, default: usize, max: usize) -> usize {
         match self.number("limit") {
             None => default,
-            Some(limit) if limit < 1 => {
+            Some(limit) if !(1..=INTEGER_MAX).contains(&limit) => {
                 self.refuse(
                     "limit",
-                    format!("expected 1 or more; at most {max} are given at once"),
+                    format!("expected 1 to 9007199254740991; at most {max} are given at once"),
                 );
                 default
             }
@@ -137,11 +137,22 @@ impl Query {
         }
     }
 
+    /// `true`, `false`, or the name alone, as in `?verbose`.
+    pub(super) fn bare_flag(&mut self, name: &str) -> bool {
+        let text = self.one(name);
+        text.as_deref() == Some("") || self.truth(name, text.as_deref())
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, name: &str) -> bool {
-        match self.one(name).as_deref() {
+        let text = self.one(name);
+        self.truth(name, text.as_deref())
+    }
+
+    fn truth(&mut self, name: &str, text: Option<&str>) -> bool {
+        match text {
             None | Some("false") => false,
-            Some("true" | "") => true,
+            Some("true") => true,
             Some(_) => {
                 self.refuse(name, "expected true or false");
                 false

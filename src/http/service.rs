@@ -109,13 +109,14 @@ pub(super) async fn get_liveness(mut query: Query) -> Result<Response, Problem> 
 ///
 /// Whether requests can be served: the store answers and the service is not shutting down.
 #[utoipa::path(get, path = "/readyz", tag = "service",
-    params(("verbose" = Option<bool>, Query, nullable = false, description = "Tell more.", example = true)),
+    params(("verbose" = Option<String>, Query, nullable = false, pattern = "^(true|false)?$",
+        description = "Tell more: `true`, or the name alone.", example = "true")),
     responses((status = 200, description = "Ready.", body = HealthOutput), ReadFailures))]
 pub(super) async fn get_readiness(
     State(app): State<App>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let verbose = query.flag("verbose");
+    let verbose = query.bare_flag("verbose");
     query.finish()?;
     if app.tasks.stopping() {
         let problem = Problem::new(Kind::Unavailable, "The service is shutting down.");
