@@ -35,7 +35,7 @@ use crate::{
 /// An event to publish.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
-#[schema(as = NewEvent)]
+#[schema(as = EventInput)]
 pub(super) struct EventInput {
     /// What happened.
     #[schema(min_length = 1, max_length = 255, example = "profile-created")]

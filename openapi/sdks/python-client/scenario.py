@@ -9,7 +9,7 @@ from everlog.api.publish import publish_to_category, publish_to_stream
 from everlog.api.queries import search_projection
 from everlog.api.read import read_category
 from everlog.models import (
-    CategoryWrite, EntryPage, Filter, LogInput, NewEvent, Operand, Problem, ProjectorInput, ProjectorInputHandlers,
+    CategoryWrite, EntryPage, Filter, LogInput, EventInput, Operand, Problem, ProjectorInput, ProjectorInputHandlers,
     ProjectorSource, PublishToCategory, PublishToStream, Query, Sort,
 )
 
@@ -22,7 +22,7 @@ def done(step):
 
 
 def publish(name, total, **conditions):
-    body = PublishToStream(events=[NewEvent(name=name, payload={"total": total}, id=ids[name])])
+    body = PublishToStream(events=[EventInput(name=name, payload={"total": total}, id=ids[name])])
     return publish_to_stream.sync(log, "orders", "o-1", client=client, body=body, **conditions)
 
 
@@ -43,7 +43,7 @@ again = publish("order-placed", 5, if_none_match="*")
 assert again.replayed and again.events[0].sequence_number == placed.events[0].sequence_number, again
 done("replay")
 
-writes = [CategoryWrite(stream=f"o-{n}", events=[NewEvent(name="order-placed", payload={"total": n})]) for n in range(2, 6)]
+writes = [CategoryWrite(stream=f"o-{n}", events=[EventInput(name="order-placed", payload={"total": n})]) for n in range(2, 6)]
 written = publish_to_category.sync(log, "orders", client=client, body=PublishToCategory(writes=writes))
 seen, after = [], "0"
 while True:

@@ -3,7 +3,7 @@
 import sys
 
 import everlog
-from everlog import CategoryWrite, NewEvent, Operand, ProjectorInput, ProjectorSource, PublishToCategory, PublishToStream
+from everlog import CategoryWrite, EventInput, Operand, ProjectorInput, ProjectorSource, PublishToCategory, PublishToStream
 
 url, log = sys.argv[1:]
 client = everlog.ApiClient(everlog.Configuration(host=url))
@@ -15,7 +15,7 @@ def done(step):
 
 
 def publish(name, total, **conditions):
-    body = PublishToStream(events=[NewEvent(name=name, payload={"total": total}, id=ids[name])])
+    body = PublishToStream(events=[EventInput(name=name, payload={"total": total}, id=ids[name])])
     return publishing.publish_to_stream(log, "orders", "o-1", body, **conditions)
 
 
@@ -39,7 +39,7 @@ again = publish("order-placed", 5, if_none_match="*")
 assert again.replayed and again.events[0].sequence_number == placed.events[0].sequence_number, again
 done("replay")
 
-writes = [CategoryWrite(stream=f"o-{n}", events=[NewEvent(name="order-placed", payload={"total": n})]) for n in range(2, 6)]
+writes = [CategoryWrite(stream=f"o-{n}", events=[EventInput(name="order-placed", payload={"total": n})]) for n in range(2, 6)]
 written = publishing.publish_to_category(log, "orders", PublishToCategory(writes=writes))
 seen, after = [], "0"
 while True:

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use program::types::{
-    CategoryWrite, Filter, LogInput, NewEvent, NewEventId, Operand, ProjectorInput,
+    CategoryWrite, Filter, LogInput, EventInput, NewEventId, Operand, ProjectorInput,
     ProjectorSource, Query, Sort, SortOrder, error::ConversionError,
 };
 use program::{Client, Error};
@@ -18,9 +18,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, log] = arguments.as_slice() else { panic!("usage: scenario <url> <log>") };
     let (client, log) = (Client::new(url), log.as_str());
-    let event = |name, total| NewEvent::builder().name(name).payload(json!({ "total": total }));
+    let event = |name, total| EventInput::builder().name(name).payload(json!({ "total": total }));
     let publish = |name, id, total| {
-        let event: NewEvent = event(name, total).id(NewEventId::try_from(id)?).try_into()?;
+        let event: EventInput = event(name, total).id(NewEventId::try_from(id)?).try_into()?;
         let publish = client.publish_to_stream().log(log).category("orders").stream("o-1");
         Ok::<_, ConversionError>(publish.body_map(|body| body.events([event])))
     };
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("ok replay");
 
     let write = |n| -> Result<CategoryWrite, ConversionError> {
-        let event: NewEvent = event("order-placed", n).try_into()?;
+        let event: EventInput = event("order-placed", n).try_into()?;
         CategoryWrite::builder().stream(format!("o-{n}")).events([event]).try_into()
     };
     let writes: Vec<_> = (2..6).map(write).collect::<Result<_, _>>()?;

@@ -10,7 +10,7 @@ use everlog::apis::publish_api::{publish_to_category, publish_to_stream};
 use everlog::apis::queries_api::search_projection;
 use everlog::apis::read_api::read_category;
 use everlog::models::{
-    CategoryWrite, Filter, LogInput, NewEvent, Operand, Problem, ProjectorInput, ProjectorSource,
+    CategoryWrite, Filter, LogInput, EventInput, Operand, Problem, ProjectorInput, ProjectorSource,
     PublishToCategory, PublishToStream, Query, Sort,
 };
 use serde_json::json;
@@ -19,8 +19,8 @@ const PLACED: &str = "0197c3a0-0000-7000-8000-000000000001";
 const PAID: &str = "0197c3a0-0000-7000-8000-000000000002";
 const LOST: &str = "0197c3a0-0000-7000-8000-000000000003";
 
-fn event(name: &str, total: u32) -> NewEvent {
-    NewEvent { payload: Some(Some(json!({ "total": total }))), ..NewEvent::new(name.into()) }
+fn event(name: &str, total: u32) -> EventInput {
+    EventInput { payload: Some(Some(json!({ "total": total }))), ..EventInput::new(name.into()) }
 }
 
 #[tokio::main]
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [url, log] = arguments.as_slice() else { panic!("usage: scenario <url> <log>") };
     let server = &Configuration { base_path: url.clone(), ..Configuration::new() };
     let publish = async |name, id: &str, total, if_match: Option<&str>, if_none_match| {
-        let event = NewEvent { id: Some(id.into()), ..event(name, total) };
+        let event = EventInput { id: Some(id.into()), ..event(name, total) };
         let body = PublishToStream::new(vec![event]);
         publish_to_stream(server, log, "orders", "o-1", body, if_match, if_none_match, None, None)
             .await

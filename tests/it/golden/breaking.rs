@@ -52,10 +52,10 @@ fn each_planted_break_is_caught() {
         ),
         (
             "a member of a request is demanded",
-            schema("NewEvent/required"),
+            schema("EventInput/required"),
             json!(["name", "payload"]),
         ),
-        ("a member of a request is gone", schema("NewEvent/properties/metadata"), gone),
+        ("a member of a request is gone", schema("EventInput/properties/metadata"), gone),
         ("a parameter is demanded", format!("{read}/parameters"), demanded),
         (
             "a request may be less long",

@@ -22,6 +22,12 @@ fn check(document: &Value) -> Vec<String> {
     walk(document, "#", &mut |place, node| check_node(document, place, node, &mut faults));
     let schemas = document["components"]["schemas"].as_object().cloned().unwrap_or_default();
     let requests = requested(document);
+    // In Go, `NewEvent` is what makes an `Event`.
+    for made in schemas.keys().filter_map(|name| name.strip_prefix("New")) {
+        if schemas.contains_key(made) {
+            faults.push(format!("schema New{made} has the name of what makes a {made}"));
+        }
+    }
     for (name, schema) in &schemas {
         check_schema(name, schema, requests.contains(name), &mut faults);
     }
@@ -305,7 +311,7 @@ fn requests_demand_what_the_service_demands() {
         ("EventMatch", json!([])),
         ("SourceInput", json!([])),
         ("StreamInput", json!(["category", "stream"])),
-        ("NewEvent", json!(["name"])),
+        ("EventInput", json!(["name"])),
         ("PublishToStream", json!(["events"])),
         ("PublishToCategory", json!(["writes"])),
         ("PublishToLog", json!(["writes"])),
@@ -388,10 +394,11 @@ fn each_rule_of_schemas_catches_a_planted_violation() {
             "without a maximum",
         ),
         (schema("Event", "/additionalProperties"), json!(false), "may never grow"),
+        (schema("NewEvent", ""), text.clone(), "has the name of what makes"),
         (schema("Event", "/description"), json!(""), "schema Event has no description"),
-        (schema("NewEvent", "/additionalProperties"), json!(true), "unknown members"),
+        (schema("EventInput", "/additionalProperties"), json!(true), "unknown members"),
         (
-            schema("NewEvent", "/properties/id/type"),
+            schema("EventInput", "/properties/id/type"),
             json!(["string", "null"]),
             "null union in a request",
         ),
