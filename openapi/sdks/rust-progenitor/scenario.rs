@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use program::types::{
-    CategoryWrite, Filter, LogInput, EventInput, NewEventId, Operand, ProjectorInput,
+    CategoryWrite, Filter, LogInput, EventInput, EventInputId, Operand, ProjectorInput,
     ProjectorSource, Query, Sort, SortOrder, error::ConversionError,
 };
 use program::{Client, Error};
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (client, log) = (Client::new(url), log.as_str());
     let event = |name, total| EventInput::builder().name(name).payload(json!({ "total": total }));
     let publish = |name, id, total| {
-        let event: EventInput = event(name, total).id(NewEventId::try_from(id)?).try_into()?;
+        let event: EventInput = event(name, total).id(EventInputId::try_from(id)?).try_into()?;
         let publish = client.publish_to_stream().log(log).category("orders").stream("o-1");
         Ok::<_, ConversionError>(publish.body_map(|body| body.events([event])))
     };
