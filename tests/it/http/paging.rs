@@ -175,10 +175,15 @@ async fn an_empty_source_is_an_empty_page_but_an_empty_stream_is_not_found() {
 async fn a_limit_above_the_maximum_is_lowered_and_the_link_says_to_what() {
     let server = Setup::memory().limits(|limits| limits.page_events = 4).start().await;
     server.fill(JOE, 9).await;
-    for query in ["", "?limit=1000000", "?limit=99999999999999999999"] {
+    for query in ["", "?limit=1000000", "?limit=9007199254740991"] {
         let page = server.get(&format!("{JOE}/events{query}")).await.expect(200).json();
         assert_eq!(page["events"].as_array().unwrap().len(), 4);
         assert!(page["page"]["next"].as_str().unwrap().contains("limit=4"));
+    }
+    // Beyond what the document says that a number may be.
+    for limit in ["9007199254740992", "99999999999999999999"] {
+        let page = server.get(&format!("{JOE}/events?limit={limit}")).await;
+        page.fault(422, "invalid-request", "limit");
     }
 }
 
