@@ -17,9 +17,9 @@ WORKDIR /data
 USER everlog
 VOLUME /data
 EXPOSE 4100
-# Inside a container every address is the container's own: publish the port to 127.0.0.1 only.
+# It does not start before it is told who is let in: EVERLOG_AUTHENTICATE, or EVERLOG_ALLOW_UNAUTHENTICATED where the port
+# is published to 127.0.0.1 only.
 ENV EVERLOG_LISTEN=0.0.0.0:4100
-ENV EVERLOG_ALLOW_UNAUTHENTICATED=true
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["everlog", "health"]
 ENTRYPOINT ["everlog"]
 CMD ["serve"]

@@ -233,3 +233,27 @@ curl -X POST http://127.0.0.1:4100/v1/logs/default/projectors/profiles/skip
 
 # delete_projector
 curl -X DELETE 'http://127.0.0.1:4100/v1/logs/default/projectors/profiles?drop=true'
+
+# create_key
+curl http://127.0.0.1:4100/v1/keys \
+  --json '{
+  "description": "the checkout of the shop",
+  "scopes": [
+    {"log": "default", "category": "orders", "actions": ["read", "append"]},
+    {"log": "default", "category": "stock", "actions": ["read"]}
+  ]}' | tee key.json
+
+# get_key
+id=$(cut -d '"' -f 4 key.json)
+curl http://127.0.0.1:4100/v1/keys/$id
+
+# list_keys
+curl http://127.0.0.1:4100/v1/keys
+
+# revoke_key
+id=$(cut -d '"' -f 4 key.json)
+curl -X DELETE http://127.0.0.1:4100/v1/keys/$id
+
+# create_ticket
+curl http://127.0.0.1:4100/v1/logs/default/tickets \
+  --json '{"source": {"category": "profiles"}}'

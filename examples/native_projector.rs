@@ -10,7 +10,7 @@
 use std::{error::Error, process::ExitCode, sync::Arc};
 
 use everlog::{
-    app::{DEFAULT_LOG, Service},
+    app::{Access, DEFAULT_LOG, Service},
     engine::{
         clock::SystemClock,
         workers::{Program, Silence, Workers},
@@ -72,7 +72,8 @@ async fn serve() -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
     let storage = Storage::new(Arc::new(MemoryStore::new(clock.clone())));
     let workers = Workers::new(Program::own()?, Workers::usual(), Silence::default());
-    let service = Service::new(storage, clock, Limits::default(), true, workers).await?;
+    let service =
+        Service::new(storage, clock, Limits::default(), Access::Loopback, workers).await?;
     let service = service.with_projector(&DEFAULT_LOG.parse()?, "totals".parse()?, Totals).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:4100").await?;
     service.run(listener, async { drop(tokio::signal::ctrl_c().await) }).await

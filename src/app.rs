@@ -8,9 +8,19 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 use crate::{
+    auth::{KeyText, Scope},
     engine::{
-        changes::Changes, edit::Editor, hub::Hubs, indexing::Indexer, logs::Logs,
-        publish::Publisher, runners::Runners, tail::Tails, tasks::Tasks, workers::Workers,
+        changes::Changes,
+        edit::Editor,
+        hub::Hubs,
+        indexing::Indexer,
+        keyring::{Caller, Keyring},
+        logs::Logs,
+        publish::Publisher,
+        runners::Runners,
+        tail::Tails,
+        tasks::Tasks,
+        workers::Workers,
     },
     http::{
         self, App, Parts, Room,
@@ -27,6 +37,17 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// The log that exists from the first start.
 pub const DEFAULT_LOG: &str = "default";
 
+/// Who is let in.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Anyone on this machine.
+    Loopback,
+    /// Anyone at all.
+    Anyone,
+    /// Whoever has a key: one of the store, or this one, which may do everything.
+    Keys { root: Option<KeyText> },
+}
+
 /// A service over a store, ready to run.
 #[derive(Debug)]
 pub struct Service {
@@ -40,7 +61,7 @@ impl Service {
         storage: Storage,
         clock: Arc<dyn Clock>,
         limits: Limits,
-        loopback_only: bool,
+        access: Access,
         workers: Workers,
     ) -> anyhow::Result<Self> {
         let tasks = Tasks::default();
@@ -59,7 +80,16 @@ impl Service {
         );
         // Before the first request it has to be known what projectors feed.
         runners.look().await?;
+        let loopback_only = matches!(access, Access::Loopback);
+        let (anyone, root) = match access {
+            Access::Loopback | Access::Anyone => {
+                (Some(Caller::trusted("anyone", vec![Scope::everything()])), None)
+            }
+            Access::Keys { root } => (None, root),
+        };
         let app = App::from(Parts {
+            keyring: Keyring::new(storage.clone(), clock.clone(), root, &tasks),
+            anyone,
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone()),
             editor: Editor::new(storage.clone(), changes.clone(), tasks.clone()),
             changes,

@@ -2,11 +2,15 @@
 //!
 //! Each is a flag and an `EVERLOG_*` variable; the flag wins. The only reader of the environment.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
 use crate::{
+    auth::{KeyFault, KeyText},
     model::Limits,
     storage::{open::StoreUrl, postgres::Connections},
 };
@@ -46,6 +50,37 @@ impl StoreSettings {
     }
 }
 
+/// Who is let in, and how they come.
+#[derive(Debug, Clone, Args)]
+pub struct AccessSettings {
+    /// Answer to keys alone; `everlog key create` makes the first one
+    #[arg(long, env = "EVERLOG_AUTHENTICATE")]
+    pub authenticate: bool,
+    /// A file with a key that may do everything and that no store keeps (`everlog key generate` prints one); implies --authenticate
+    #[arg(long, env = "EVERLOG_ROOT_KEY_FILE", value_name = "FILE")]
+    pub root_key_file: Option<PathBuf>,
+    /// Listen without TLS on an address that is not loopback, because nothing but a proxy that ends TLS reaches it
+    #[arg(long, env = "EVERLOG_BEHIND_TLS_PROXY")]
+    pub behind_tls_proxy: bool,
+    /// Listen on an address that is not loopback although there is no authentication: whoever reaches it may read and write everything
+    #[arg(long, env = "EVERLOG_ALLOW_UNAUTHENTICATED")]
+    pub allow_unauthenticated: bool,
+}
+
+impl AccessSettings {
+    /// Whether a key is asked for.
+    #[must_use]
+    pub fn authenticates(&self) -> bool {
+        self.authenticate || self.root_key_file.is_some()
+    }
+}
+
+/// The key that a file holds. What it holds is never repeated.
+pub fn read_key(path: &Path) -> Result<KeyText, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    text.trim().parse().map_err(|fault: KeyFault| fault.to_string())
+}
+
 /// How the service logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -64,9 +99,8 @@ pub struct ServeSettings {
         value_name = "HOST:PORT"
     )]
     pub listen: SocketAddr,
-    /// Listen on an address that is not loopback although there is no authentication: whoever reaches it may read and write everything
-    #[arg(long, env = "EVERLOG_ALLOW_UNAUTHENTICATED")]
-    pub allow_unauthenticated: bool,
+    #[command(flatten)]
+    pub access: AccessSettings,
     #[command(flatten)]
     pub store: StoreSettings,
     /// Largest request body, in bytes
@@ -101,6 +135,11 @@ pub struct ServeSettings {
     pub log: String,
 }
 
+/// Settings with which the service does not start: why, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unsafe(String);
+
 /// A parser of numbers within bounds, which names them.
 fn bounded(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| {
@@ -126,15 +165,38 @@ impl ServeSettings {
     }
 
     /// Refuses what must not be served.
-    pub fn check(&self) -> Result<(), String> {
-        if self.listen.ip().is_loopback() || self.allow_unauthenticated {
+    pub fn check(&self) -> Result<(), Unsafe> {
+        let Self { listen, access, .. } = self;
+        if access.authenticates() && access.allow_unauthenticated {
+            return Err(Unsafe("--allow-unauthenticated (EVERLOG_ALLOW_UNAUTHENTICATED) says that no key is asked for, and \
+                 --authenticate or --root-key-file that one is: leave one of them out."
+                .to_owned()));
+        }
+        let keyless = access.authenticates() && access.root_key_file.is_none();
+        if keyless && matches!(self.store.store, StoreUrl::Memory) {
+            return Err(Unsafe(
+                "--store memory: (EVERLOG_STORE) has no key yet, and nobody could make one: name one with \
+                 --root-key-file (EVERLOG_ROOT_KEY_FILE)."
+                    .to_owned(),
+            ));
+        }
+        if listen.ip().is_loopback() || access.allow_unauthenticated {
             return Ok(());
         }
-        Err(format!(
-            "--listen {} (EVERLOG_LISTEN) is not a loopback address and there is no authentication: \
-             anyone who reaches it could read and write every event. Listen on 127.0.0.1, or say \
-             --allow-unauthenticated if the network is yours alone.",
-            self.listen
-        ))
+        if !access.authenticates() {
+            return Err(Unsafe(format!(
+                "--listen {listen} (EVERLOG_LISTEN) is not a loopback address and there is no authentication: anyone \
+                 who reaches it could read and write every event. Say --authenticate and make a key with `everlog key \
+                 create`; or listen on 127.0.0.1; or say --allow-unauthenticated if the network is yours alone."
+            )));
+        }
+        if !access.behind_tls_proxy {
+            return Err(Unsafe(format!(
+                "--listen {listen} (EVERLOG_LISTEN) is not a loopback address and the service speaks plain HTTP: keys \
+                 and events could be read on their way. Listen on 127.0.0.1, or say --behind-tls-proxy if nothing but \
+                 a proxy that ends TLS reaches this address."
+            )));
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,9 @@ pub mod model;
 // the language in which projections are asked for,
 pub mod query;
 
+// who may do what,
+pub mod auth;
+
 // what a store is, and three of them,
 pub mod storage;
 

@@ -1,13 +1,19 @@
 //! The one HTTP client of the commands that speak to a server.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{self, HeaderValue},
+};
 use serde_json::Value;
 
-use crate::http::{PREFIX, encode};
+use crate::{
+    config::read_key,
+    http::{PREFIX, encode},
+};
 
 /// Which server.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +21,9 @@ pub(super) struct Server {
     /// The server
     #[arg(long, env = "EVERLOG_URL", default_value = "http://127.0.0.1:4100", value_name = "URL")]
     url: String,
+    /// A file with the key that the server asks for
+    #[arg(long, env = "EVERLOG_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 impl Server {
@@ -40,6 +49,11 @@ impl Target {
         self.server.client()
     }
 
+    /// What tells the server who asks.
+    pub(super) fn bearer(&self) -> anyhow::Result<Option<HeaderValue>> {
+        self.server.bearer()
+    }
+
     /// The name of the log.
     pub(super) fn log(&self) -> &str {
         &self.log
@@ -52,11 +66,24 @@ impl Target {
 }
 
 impl Server {
+    /// What tells the server who asks.
+    fn bearer(&self) -> anyhow::Result<Option<HeaderValue>> {
+        let Some(path) = &self.key_file else { return Ok(None) };
+        let key = read_key(path).map_err(|why| {
+            anyhow::anyhow!("--key-file {} (EVERLOG_KEY_FILE): {why}", path.display())
+        })?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
     /// A client for this server. Plain HTTP needs no certificates, which a bare system lacks.
     #[expect(clippy::disallowed_methods, reason = "this is the one door to outbound HTTP")]
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         rustls::crypto::ring::default_provider().install_default().ok();
+        let headers = self.bearer()?.map(|key| (header::AUTHORIZATION, key));
         let mut client = Client::builder()
+            .default_headers(headers.into_iter().collect())
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(120));
         if self.url.starts_with("http://") {

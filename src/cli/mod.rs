@@ -6,6 +6,7 @@ mod client;
 mod export;
 mod health;
 mod import;
+mod key;
 mod line;
 mod migrate;
 mod serve;
@@ -14,7 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::ServeSettings, config::StoreSettings, http, worker};
+use crate::{
+    config::{ServeSettings, StoreSettings, Unsafe},
+    http, worker,
+};
 
 /// The event store you can use with curl.
 #[derive(Debug, Parser)]
@@ -39,6 +43,9 @@ enum Command {
     /// Measure a running server (on plain http://) with clients of our own
     #[command(subcommand)]
     Bench(Box<bench::Settings>),
+    /// Make, list and revoke the keys of a store
+    #[command(subcommand)]
+    Key(Box<key::Command>),
     /// Ask a running server whether it is ready
     Health(client::Server),
     /// Print the OpenAPI document
@@ -60,6 +67,9 @@ enum Edition {
     #[value(name = "sdk-3.0")]
     Sdk30,
 }
+
+/// Something is wrong with the settings (sysexits.h): to start again will not help.
+const EX_CONFIG: u8 = 78;
 
 /// Runs a command to its end.
 #[must_use]
@@ -85,6 +95,7 @@ pub fn run(line: CommandLine) -> ExitCode {
             Command::Import(settings) => import::import(&settings).await,
             Command::Export(settings) => export::export(&settings).await,
             Command::Bench(settings) => bench::bench(&settings).await,
+            Command::Key(command) => key::key(*command).await,
             Command::Health(server) => health::health(&server).await,
             Command::Openapi { edition } => {
                 let edition = match edition {
@@ -105,5 +116,5 @@ pub fn run(line: CommandLine) -> ExitCode {
 
 fn failed(error: &anyhow::Error) -> ExitCode {
     line::tell(&format!("everlog: {error:#}"));
-    ExitCode::FAILURE
+    if error.is::<Unsafe>() { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE }
 }

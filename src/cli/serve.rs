@@ -10,8 +10,8 @@ use tokio::{
 
 use super::line;
 use crate::{
-    app::Service,
-    config::ServeSettings,
+    app::{Access, Service},
+    config::{ServeSettings, read_key},
     engine::{
         clock::SystemClock,
         workers::{Program, Silence, Workers},
@@ -24,7 +24,8 @@ use crate::{
 const FILES_BESIDES: u64 = 100;
 
 pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
-    settings.check().map_err(anyhow::Error::msg)?;
+    settings.check()?;
+    let access = access(&settings)?;
     telemetry::start(&settings.log, settings.log_format)?;
     rustls::crypto::ring::default_provider().install_default().ok();
     // A connection is a file descriptor; the system's usual soft limit is 1,024.
@@ -37,9 +38,8 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("--store {url:?} (EVERLOG_STORE) cannot be opened"))?;
     let stored = storage.health.description();
-    let loopback_only = !settings.allow_unauthenticated;
     let workers = Workers::new(Program::own()?, Workers::usual(), Silence::default());
-    let service = Service::new(storage, clock, settings.limits(), loopback_only, workers).await?;
+    let service = Service::new(storage, clock, settings.limits(), access, workers).await?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
     })?;
@@ -47,6 +47,21 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     let stopped = stopped()?;
     welcome(&format!("http://{}", listener.local_addr()?), &stored);
     service.run(listener, stopped).await
+}
+
+/// Who is let in.
+fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
+    let asked = &settings.access;
+    if !asked.authenticates() {
+        let loopback_only = !asked.allow_unauthenticated;
+        return Ok(if loopback_only { Access::Loopback } else { Access::Anyone });
+    }
+    let root = asked.root_key_file.as_deref().map(|path| {
+        let told = || format!("--root-key-file {} (EVERLOG_ROOT_KEY_FILE)", path.display());
+        read_key(path).map_err(|why| anyhow::anyhow!("{}: {why}", told()))
+    });
+    let root = root.transpose()?;
+    Ok(Access::Keys { root })
 }
 
 fn welcome(base: &str, stored: &str) {

@@ -1,5 +1,6 @@
-//! Ids of events: minted, or derived from an `Idempotency-Key`.
+//! Ids of events: minted, or derived from an `Idempotency-Key`. And what keys are made of.
 
+use rand::distr::{Alphanumeric, SampleString};
 use uuid::Uuid;
 
 use crate::model::LogName;
@@ -13,6 +14,12 @@ const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x6576_6c6f_672e_6b65_8979_2e69_6473
 #[must_use]
 pub fn mint() -> Uuid {
     Uuid::now_v7()
+}
+
+/// So many random letters and digits that nobody can guess (ChaCha12, seeded by the system).
+#[must_use]
+pub fn letters(count: usize) -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), count)
 }
 
 /// The id of the i-th event of a request with this key (UUIDv5, RFC 9562 §5.5).

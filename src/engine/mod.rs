@@ -9,6 +9,7 @@ pub mod fed;
 pub mod hub;
 pub mod ids;
 pub mod indexing;
+pub mod keyring;
 pub mod logs;
 pub mod preview;
 mod program;

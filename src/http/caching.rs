@@ -6,13 +6,14 @@ use axum::{
     response::Response,
 };
 
-use crate::storage::Health;
+use super::state::App;
 
 /// How long an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// It can never change.
+    /// It can never change: for everybody, or for whoever may ask.
     Immutable,
+    Private,
     /// Ask again, with the tag.
     Revalidate,
 }
@@ -20,8 +21,12 @@ pub(super) enum Lifetime {
 impl Lifetime {
     /// That of what never changes, in this store: another memory may hold other events.
     #[must_use]
-    pub(super) fn of_unchanging(store: &dyn Health) -> Self {
-        if store.outlives_process() { Self::Immutable } else { Self::Revalidate }
+    pub(super) fn of_unchanging(app: &App) -> Self {
+        match app.storage.health.outlives_process() {
+            true if app.anyone.is_some() => Self::Immutable,
+            true => Self::Private,
+            false => Self::Revalidate,
+        }
     }
 }
 
@@ -39,9 +44,9 @@ pub(super) fn answer(
         .iter()
         .any(|value| value.to_str().is_ok_and(|value| value.trim() == "*" || lists(value, tag)));
     let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
-    // Public, because there is no authentication: `private` comes with it.
     let cache = match lifetime {
         Lifetime::Immutable => "public, max-age=31536000, immutable",
+        Lifetime::Private => "private, max-age=31536000, immutable",
         Lifetime::Revalidate => "no-cache",
     };
     let headers = response.headers_mut();

@@ -9,6 +9,7 @@ use super::{
     error::{Kind, Problem},
     events::not_empty,
     extract::{InCategory, InLog, InStream, MediaType, negotiate},
+    gate::{Authorized, Read},
     links,
     logs::json_answer,
     openapi::{CategoryPath, CountQuery, ListingQuery, LogPath, ReadFailures, StreamPath},
@@ -142,13 +143,13 @@ impl From<StreamEntry> for StreamOutput {
 /// List categories
 ///
 /// By name, in byte order.
-#[utoipa::path(get, path = "/logs/{log}/categories", tag = "categories and streams",
+#[utoipa::path(get, path = "/logs/{log}/categories", tag = "categories and streams", security(("key" = ["read"])),
     params(LogPath, ListingQuery, CountQuery),
     responses((status = 200, description = "The categories.", body = CategoriesOutput),
               ReadFailures))]
 pub(super) async fn list_categories(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -172,12 +173,12 @@ pub(super) async fn list_categories(
 /// Get a category
 ///
 /// 404 while it has no event.
-#[utoipa::path(get, path = "/logs/{log}/categories/{category}", tag = "categories and streams",
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}", tag = "categories and streams", security(("key" = ["read"])),
     params(CategoryPath, CountQuery),
     responses((status = 200, description = "The category.", body = CategoryOutput), ReadFailures))]
 pub(super) async fn get_category(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, .. }: Authorized<Read, InCategory>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -200,11 +201,11 @@ pub(super) async fn get_category(
 ///
 /// By name, in byte order.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams",
-    tag = "categories and streams", params(CategoryPath, ListingQuery),
+    tag = "categories and streams", security(("key" = ["read"])), params(CategoryPath, ListingQuery),
     responses((status = 200, description = "The streams.", body = StreamsOutput), ReadFailures))]
 pub(super) async fn list_streams(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, .. }: Authorized<Read, InCategory>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -227,13 +228,13 @@ pub(super) async fn list_streams(
 /// Its `ETag` is its last position: send it back in `If-Match` to publish only if nothing was
 /// written meanwhile. 404 while the stream is empty.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}",
-    tag = "categories and streams", params(StreamPath),
+    tag = "categories and streams", security(("key" = ["read"])), params(StreamPath),
     responses((status = 200, description = "The stream.", body = StreamOutput,
                headers(("ETag" = String, description = "The last position, quoted."))),
               ReadFailures))]
 pub(super) async fn get_stream(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, .. }: Authorized<Read, InStream>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -53,10 +53,21 @@ pub(super) fn whole(document: &utoipa::openapi::OpenApi) -> Value {
     if let Some(description) = document.pointer_mut(code) {
         *description = Value::String(codes());
     }
+    document["components"]["securitySchemes"] = json!({"key": {
+        "type": "http", "scheme": "bearer", "bearerFormat": "evl_ID_SECRET",
+        "description": "A key (RFC 6750), where the service authenticates. Beside an operation stands the action that a \
+            scope of the key has to give."
+    }, "ticket": {
+        "type": "apiKey", "in": "query", "name": "ticket",
+        "description": "What `create_ticket` answered: it opens one tail."
+    }});
     let answers: Value = serde_json::from_str(ANSWERS).unwrap_or_default();
     for path in members(&mut document, "paths") {
         for operation in path.values_mut() {
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            if operation["security"].is_null() {
+                operation["security"] = json!([]);
+            }
             if let Some((_, source)) = samples().find(|(of, _)| *of == id) {
                 let sample = json!([{"lang": "Shell", "label": "curl", "source": source}]);
                 operation["x-codeSamples"] = sample;
@@ -192,6 +203,12 @@ fn downgrade(node: &mut Value) {
                 members.extend(examples.into_iter().next().map(|one| ("example".to_owned(), one)));
             }
             for (name, member) in members.iter_mut() {
+                if name == "security" {
+                    // Roles of a key are of 3.1.
+                    let schemes = member.as_array_mut().into_iter().flatten();
+                    let schemes = schemes.filter_map(Value::as_object_mut);
+                    schemes.for_each(|one| one.values_mut().for_each(|roles| *roles = json!([])));
+                }
                 // Examples are data.
                 if name != "example" && name != "examples" {
                     downgrade(member);

@@ -1,6 +1,6 @@
 //! Reading events: pages of a source, its last event, single events.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -15,6 +15,7 @@ use super::{
     event_json::{EventOutput, PageOutput, PlaceOutput, write_event, write_page},
     export,
     extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
+    gate::{Authorized, Read},
     links,
     openapi::{
         CategoryPath, EventPath, FilterQuery, LogPath, PositionPath, ReadFailures, ScanQuery,
@@ -25,6 +26,7 @@ use super::{
     tail,
 };
 use crate::{
+    engine::keyring::Caller,
     model::{Cursor, Direction, INTEGER_MAX, Log, Page, Place, Scan, Source, StreamKey},
     storage::Span,
 };
@@ -34,30 +36,30 @@ const JSON: &str = "application/json";
 /// Read a log
 ///
 /// A page of the log's events, in sequence order (of a log with many lanes: in order of arrival).
-#[utoipa::path(get, path = "/logs/{log}/events", tag = "read", params(LogPath, ScanQuery),
+#[utoipa::path(get, path = "/logs/{log}/events", tag = "read", security(("key" = ["read"])), params(LogPath, ScanQuery),
     responses((status = 200, description = "A page.", body = PageOutput), ReadFailures))]
 pub(super) async fn read_log(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, by, .. }: Authorized<Read, InLog>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    read(app, at, query, headers).await
+    read(app, by, at, query, headers).await
 }
 
 /// Read a category
 ///
 /// A page of the events of all the category's streams.
-#[utoipa::path(get, path = "/logs/{log}/categories/{category}/events", tag = "read",
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/events", tag = "read", security(("key" = ["read"])),
     params(CategoryPath, ScanQuery),
     responses((status = 200, description = "A page.", body = PageOutput), ReadFailures))]
 pub(super) async fn read_category(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, by, .. }: Authorized<Read, InCategory>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    read(app, at, query, headers).await
+    read(app, by, at, query, headers).await
 }
 
 /// Read a stream
@@ -65,19 +67,20 @@ pub(super) async fn read_category(
 /// A page of the stream's events; `after` and `before` are positions. 404 while the stream is
 /// empty, unless the request waits.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/events",
-    tag = "read", params(StreamPath, ScanQuery),
+    tag = "read", security(("key" = ["read"])), params(StreamPath, ScanQuery),
     responses((status = 200, description = "A page.", body = PageOutput), ReadFailures))]
 pub(super) async fn read_stream(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, by, .. }: Authorized<Read, InStream>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    read(app, at, query, headers).await
+    read(app, by, at, query, headers).await
 }
 
 async fn read(
     app: App,
+    by: Arc<Caller>,
     at: impl Sourced,
     mut query: Query,
     headers: HeaderMap,
@@ -86,7 +89,7 @@ async fn read(
     match negotiate(&headers, &[MediaType::Json, MediaType::Ndjson, MediaType::EventStream])? {
         MediaType::Json | MediaType::Javascript => {}
         MediaType::Ndjson => return export::export(app, log, source, query).await,
-        MediaType::EventStream => return tail::tail(app, log, source, query, &headers).await,
+        MediaType::EventStream => return tail::tail(app, by, log, source, query, &headers).await,
     }
     let (mut ask, wait) = query.scan(&app.limits);
     after_number(&source, &mut ask);
@@ -96,7 +99,7 @@ async fn read(
     if page.high_water.is_none() && wait.is_none() {
         not_empty(&source)?;
     }
-    let closed = Lifetime::of_unchanging(app.storage.health.as_ref());
+    let closed = Lifetime::of_unchanging(&app);
     Ok(Reading { log: &log, source: &source, ask: &ask, filter, closed }.answer(&headers, &page))
 }
 
@@ -220,12 +223,12 @@ fn moved(cursor: &Cursor, by: i64) -> Option<Cursor> {
 /// Get the last event of a log
 ///
 /// Of those that pass the filters.
-#[utoipa::path(get, path = "/logs/{log}/events/latest", tag = "read",
+#[utoipa::path(get, path = "/logs/{log}/events/latest", tag = "read", security(("key" = ["read"])),
     params(LogPath, FilterQuery),
     responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
 pub(super) async fn get_latest_event_of_log(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -235,12 +238,12 @@ pub(super) async fn get_latest_event_of_log(
 /// Get the last event of a category
 ///
 /// Of those that pass the filters.
-#[utoipa::path(get, path = "/logs/{log}/categories/{category}/events/latest", tag = "read",
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/events/latest", tag = "read", security(("key" = ["read"])),
     params(CategoryPath, FilterQuery),
     responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
 pub(super) async fn get_latest_event_of_category(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, .. }: Authorized<Read, InCategory>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -251,11 +254,11 @@ pub(super) async fn get_latest_event_of_category(
 ///
 /// Of those that pass the filters.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/events/latest",
-    tag = "read", params(StreamPath, FilterQuery),
+    tag = "read", security(("key" = ["read"])), params(StreamPath, FilterQuery),
     responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
 pub(super) async fn get_latest_event_of_stream(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, .. }: Authorized<Read, InStream>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -289,11 +292,11 @@ fn one_event(headers: &HeaderMap, event: &crate::model::Event, lifetime: Lifetim
 /// Get an event by its id
 ///
 /// It never changes, so it may be cached for ever.
-#[utoipa::path(get, path = "/logs/{log}/events/{event_id}", tag = "read", params(EventPath),
+#[utoipa::path(get, path = "/logs/{log}/events/{event_id}", tag = "read", security(("key" = ["read"])), params(EventPath),
     responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
 pub(super) async fn get_event(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -308,18 +311,18 @@ pub(super) async fn get_event(
     let event = found?.pop().ok_or_else(|| {
         Problem::new(Kind::EventNotFound, format!("No event of this log has the id {id}."))
     })?;
-    Ok(one_event(&headers, &event, Lifetime::of_unchanging(app.storage.health.as_ref())))
+    Ok(one_event(&headers, &event, Lifetime::of_unchanging(&app)))
 }
 
 /// Get an event by its position in a stream
 ///
 /// It never changes, so it may be cached for ever.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/events/{position}",
-    tag = "read", params(PositionPath),
+    tag = "read", security(("key" = ["read"])), params(PositionPath),
     responses((status = 200, description = "The event.", body = EventOutput), ReadFailures))]
 pub(super) async fn get_stream_event(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, .. }: Authorized<Read, InStream>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -348,5 +351,5 @@ pub(super) async fn get_stream_event(
             format!("The stream has no event at position {position}."),
         )
     })?;
-    Ok(one_event(&headers, &event, Lifetime::of_unchanging(app.storage.health.as_ref())))
+    Ok(one_event(&headers, &event, Lifetime::of_unchanging(&app)))
 }

@@ -19,6 +19,7 @@ use super::{
     event_json::write_event,
     events::{after_number, not_empty},
     extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
+    gate::{Authorized, Read},
     openapi::{CategoryPath, ExportQuery, LogPath, ReadFailures, StreamPath},
     query::Query,
     state::App,
@@ -38,12 +39,12 @@ const PAGE_BYTES: usize = 4 << 20;
 /// Export a log
 ///
 /// One event a line (`application/x-ndjson`), as `GET …/events` gives them.
-#[utoipa::path(get, path = "/logs/{log}/export", tag = "export", params(LogPath, ExportQuery),
+#[utoipa::path(get, path = "/logs/{log}/export", tag = "export", security(("key" = ["read"])), params(LogPath, ExportQuery),
     responses((status = 200, description = "One event a line.", body = String,
                content_type = "application/x-ndjson"), ReadFailures))]
 pub(super) async fn export_log(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -53,13 +54,13 @@ pub(super) async fn export_log(
 /// Export a category
 ///
 /// One event a line (`application/x-ndjson`), as `GET …/events` gives them.
-#[utoipa::path(get, path = "/logs/{log}/categories/{category}/export", tag = "export",
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/export", tag = "export", security(("key" = ["read"])),
     params(CategoryPath, ExportQuery),
     responses((status = 200, description = "One event a line.", body = String,
                content_type = "application/x-ndjson"), ReadFailures))]
 pub(super) async fn export_category(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, .. }: Authorized<Read, InCategory>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -70,12 +71,12 @@ pub(super) async fn export_category(
 ///
 /// One event a line (`application/x-ndjson`), as `GET …/events` gives them.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/export",
-    tag = "export", params(StreamPath, ExportQuery),
+    tag = "export", security(("key" = ["read"])), params(StreamPath, ExportQuery),
     responses((status = 200, description = "One event a line.", body = String,
                content_type = "application/x-ndjson"), ReadFailures))]
 pub(super) async fn export_stream(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, .. }: Authorized<Read, InStream>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

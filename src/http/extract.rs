@@ -1,6 +1,6 @@
 //! What a request's path names, parsed and looked up; and what the client accepts.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -9,9 +9,11 @@ use axum::{
 
 use super::{
     error::{Fault, Kind, Problem},
+    gate::Place,
     state::App,
 };
 use crate::{
+    auth::{Action, Principal},
     engine::fed::Fed,
     model::{
         CategoryName, EntryId, Log, LogName, NameFault, ProjectionName, ProjectorName, Source,
@@ -20,10 +22,11 @@ use crate::{
 };
 
 /// The raw parameters of the path, percent-decoded once.
-struct Raw(Vec<(String, String)>);
+#[derive(Debug)]
+pub(super) struct Raw(Vec<(String, String)>);
 
 impl Raw {
-    async fn of(parts: &mut Parts) -> Result<Self, Problem> {
+    pub(super) async fn of(parts: &mut Parts) -> Result<Self, Problem> {
         if let Some(wrong) = not_encoded(parts.uri.path()) {
             return Err(Problem::malformed(Fault::parameter("path", wrong)));
         }
@@ -33,8 +36,19 @@ impl Raw {
         Ok(Self(parameters.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()))
     }
 
-    fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    /// All that the path names, as one text.
+    pub(super) fn names(&self) -> String {
+        let names: BTreeMap<_, _> = self.0.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        serde_json::to_string(&names).unwrap_or_default()
+    }
+
+    /// What stands there, or something else if the path has no such place.
+    pub(super) fn get_or<'a>(&'a self, or: &'a str, name: &str) -> &'a str {
+        self.0.iter().find(|(key, _)| key == name).map_or(or, |(_, value)| value)
+    }
+
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.get_or("", name)
     }
 
     fn name<T: std::str::FromStr<Err = NameFault>>(&self, parameter: &str) -> Result<T, Problem> {
@@ -71,6 +85,12 @@ pub(super) struct InLog {
     pub event_id: String,
 }
 
+/// A log that exists, of which the body names the categories: they are judged where it is read.
+#[derive(Debug)]
+pub(super) struct InLogPartly {
+    pub log: Arc<Log>,
+}
+
 /// A category of a log that exists.
 #[derive(Debug)]
 pub(super) struct InCategory {
@@ -87,37 +107,36 @@ pub(super) struct InStream {
     pub position: String,
 }
 
-impl FromRequestParts<App> for NamedLog {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        Raw::of(parts).await?.name("log").map(Self)
+impl Place for NamedLog {
+    async fn find(raw: &Raw, _: &App) -> Result<Self, Problem> {
+        raw.name("log").map(Self)
     }
 }
 
-impl FromRequestParts<App> for InLog {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let raw = Raw::of(parts).await?;
+impl Place for InLog {
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
         Ok(Self { log: raw.log(app).await?, event_id: raw.get("event_id").to_owned() })
     }
 }
 
-impl FromRequestParts<App> for InCategory {
-    type Rejection = Problem;
+impl Place for InLogPartly {
+    fn allows(who: &Principal, action: Action, raw: &Raw) -> bool {
+        who.may_somewhere(action, raw.get("log"))
+    }
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let raw = Raw::of(parts).await?;
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
+        Ok(Self { log: raw.log(app).await? })
+    }
+}
+
+impl Place for InCategory {
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
         Ok(Self { log: raw.log(app).await?, category: raw.name("category")? })
     }
 }
 
-impl FromRequestParts<App> for InStream {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let raw = Raw::of(parts).await?;
+impl Place for InStream {
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
         let log = raw.log(app).await?;
         let key = StreamKey { category: raw.name("category")?, stream: raw.name("stream")? };
         Ok(Self { log, key, position: raw.get("position").to_owned() })
@@ -154,11 +173,8 @@ pub(super) struct InProjector {
     pub revision: String,
 }
 
-impl FromRequestParts<App> for InProjector {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let raw = Raw::of(parts).await?;
+impl Place for InProjector {
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
         let (log, name) = (raw.log(app).await?, raw.name("projector")?);
         Ok(Self { log, name, revision: raw.get("revision").to_owned() })
     }
@@ -170,22 +186,16 @@ fn fed(app: &App, log: &Log, name: ProjectionName) -> (ProjectionName, Option<Fe
     (fed.as_ref().map_or(name, |fed| fed.documents.clone()), fed)
 }
 
-impl FromRequestParts<App> for InProjection {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let raw = Raw::of(parts).await?;
+impl Place for InProjection {
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
         let log = raw.log(app).await?;
         let (name, fed) = fed(app, &log, raw.name("projection")?);
         Ok(Self { log, name, fed })
     }
 }
 
-impl FromRequestParts<App> for InEntry {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let raw = Raw::of(parts).await?;
+impl Place for InEntry {
+    async fn find(raw: &Raw, app: &App) -> Result<Self, Problem> {
         let log = raw.log(app).await?;
         let (name, fed) = fed(app, &log, raw.name("projection")?);
         Ok(Self { log, name, fed, id: raw.name("id")? })

@@ -15,6 +15,7 @@ use super::{
     catalogue::{ListingPage, listing_page},
     error::{Fault, Problem},
     extract::{InLog, MediaType, NamedLog, negotiate},
+    gate::{Admin, AllLogs, Authorized, Read},
     openapi::{ListingQuery, LogPath, ReadFailures},
     query::Query,
     state::App,
@@ -97,10 +98,11 @@ async fn output(storage: &Storage, log: &Log) -> Result<LogOutput, StorageError>
 /// List logs
 ///
 /// By name, in byte order.
-#[utoipa::path(get, path = "/logs", tag = "logs", params(ListingQuery),
+#[utoipa::path(get, path = "/logs", tag = "logs", security(("key" = ["read"])), params(ListingQuery),
     responses((status = 200, description = "The logs.", body = LogsOutput), ReadFailures))]
 pub(super) async fn list_logs(
     State(app): State<App>,
+    _: Authorized<Read, AllLogs>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -130,11 +132,11 @@ pub(super) fn json_answer<T: Serialize>(value: &T) -> Response {
 /// Get a log
 ///
 /// Its settings and its end.
-#[utoipa::path(get, path = "/logs/{log}", tag = "logs", params(LogPath),
+#[utoipa::path(get, path = "/logs/{log}", tag = "logs", security(("key" = ["read"])), params(LogPath),
     responses((status = 200, description = "The log.", body = LogOutput), ReadFailures))]
 pub(super) async fn get_log(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -151,13 +153,13 @@ pub(super) async fn get_log(
 /// Create or change a log
 ///
 /// `ordering` and `lanes` are chosen when it is created and never change; `require_condition` may.
-#[utoipa::path(put, path = "/logs/{log}", tag = "logs", params(LogPath),
+#[utoipa::path(put, path = "/logs/{log}", tag = "logs", security(("key" = ["admin"])), params(LogPath),
     request_body = LogInput,
     responses((status = 201, description = "Created.", body = LogOutput),
               (status = 200, description = "It existed.", body = LogOutput), ReadFailures))]
 pub(super) async fn put_log(
     State(app): State<App>,
-    NamedLog(name): NamedLog,
+    Authorized { at: NamedLog(name), .. }: Authorized<Admin, NamedLog>,
     mut query: Query,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ use prometheus_client::{
 
 use super::{
     error::Problem,
+    gate::{AllLogs, Authorized, Monitor},
     openapi::ReadFailures,
     projector_health::{Health, all},
     query::Query,
@@ -70,11 +71,12 @@ const GAUGES: [(&str, &str, Told); 7] = [
 ///
 /// For Prometheus and whoever else reads OpenMetrics: of each revision of a projector its status, its place, how far it is
 /// behind, what waits and what it ignored.
-#[utoipa::path(get, path = "/metrics", tag = "service",
+#[utoipa::path(get, path = "/metrics", tag = "service", security(("key" = ["monitor"])),
     responses((status = 200, description = "The metrics.", body = String,
                content_type = "application/openmetrics-text"), ReadFailures))]
 pub(super) async fn get_metrics(
     State(app): State<App>,
+    _: Authorized<Monitor, AllLogs>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;

@@ -14,6 +14,8 @@ mod event_json;
 mod events;
 mod export;
 mod extract;
+mod gate;
+mod keys;
 mod links;
 mod logs;
 mod metrics;
@@ -38,6 +40,7 @@ mod service;
 mod state;
 mod stream_state;
 mod tail;
+mod tickets;
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -114,7 +117,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(projectors::list_projectors))
         .routes(routes!(stream_state::get_stream_state))
         .routes(routes!(logs::get_log, logs::put_log))
-        .routes(routes!(logs::list_logs));
+        .routes(routes!(logs::list_logs))
+        .routes(routes!(tickets::create_ticket))
+        .routes(routes!(keys::create_key, keys::list_keys))
+        .routes(routes!(keys::get_key, keys::revoke_key));
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .nest(PREFIX, resources)
         .routes(routes!(service::get_service))

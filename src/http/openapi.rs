@@ -49,6 +49,9 @@ use super::{
             positions. They exist as soon as they have an event; nothing creates them."),
         (name = "logs", description = "A log is an isolated, ordered set of events with settings of its own. The log `default` \
             is always there. Its ordering (by log, category or stream) is chosen when it is created, and stays."),
+        (name = "keys", description = "Who may do what, where the service authenticates: send a key as `Authorization: Bearer \
+            evl_…`. A key has scopes, each of which gives actions in logs and categories by patterns of their names; what no \
+            scope gives is denied. The first key is made by `everlog key create`."),
         (name = "service", description = "The service itself: whether it is well, what it does, this document, and what each \
             problem means."),
     ),
@@ -286,6 +289,16 @@ pub(super) struct LogPath {
     /// The log.
     #[param(min_length = 1, max_length = 255, example = "default")]
     log: String,
+}
+
+/// A key in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes parameters, which keys.rs reads")]
+pub(super) struct KeyPath {
+    /// The key's id.
+    #[param(min_length = 12, max_length = 12, example = "4bqZJ0v1YwKd")]
+    key_id: String,
 }
 
 /// A category in a path.

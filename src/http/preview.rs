@@ -12,6 +12,7 @@ use super::{
     conditions::SourceInput,
     error::{Fault, Problem},
     extract::InLog,
+    gate::{Authorized, Project},
     logs::json_answer,
     openapi::{LogPath, ReadFailures},
     projector_json::{FaultOutput, IgnoredOutput},
@@ -174,13 +175,13 @@ const WARNING: &str = "Comes out otherwise if events come one by one: the code k
 ///
 /// Runs a definition on events and keeps nothing: the state of each entry after each event, lines of the console, timings,
 /// and a warning if what comes out depends on how many events are applied at once.
-#[utoipa::path(post, path = "/logs/{log}/projectors/preview", tag = "projectors",
+#[utoipa::path(post, path = "/logs/{log}/projectors/preview", tag = "projectors", security(("key" = ["project"])),
     params(LogPath), request_body = PreviewInput,
     responses((status = 200, description = "What it makes of the events.", body = PreviewOutput),
               ReadFailures))]
 pub(super) async fn preview_projector(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Project, InLog>,
     mut query: Query,
     body: JsonBody,
 ) -> Result<Response, Problem> {

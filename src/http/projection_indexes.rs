@@ -9,6 +9,7 @@ use super::{
     body::JsonBody,
     error::{Fault, Problem},
     extract::InProjection,
+    gate::{Authorized, Project},
     openapi::{ProjectionPath, ReadFailures},
     projection_names::{ProjectionOutput, projection},
     projections::unsettled,
@@ -127,13 +128,13 @@ impl From<&Declared> for IndexOutput {
 ///
 /// Makes these the indexes of the projection. One that is there with the same definition stays; others are built in
 /// the background, and `ready` tells when they serve. The projection need not have entries yet.
-#[utoipa::path(put, path = "/logs/{log}/projections/{projection}", tag = "projections",
+#[utoipa::path(put, path = "/logs/{log}/projections/{projection}", tag = "projections", security(("key" = ["project"])),
     params(ProjectionPath), request_body = ProjectionInput,
     responses((status = 200, description = "The projection.", body = ProjectionOutput),
               ReadFailures))]
 pub(super) async fn put_projection(
     State(app): State<App>,
-    at: InProjection,
+    Authorized { at, .. }: Authorized<Project, InProjection>,
     mut query: Query,
     body: JsonBody,
 ) -> Result<Response, Problem> {

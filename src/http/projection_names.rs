@@ -8,6 +8,7 @@ use super::{
     catalogue::{ListingPage, listing_page},
     error::{Kind, Problem},
     extract::{InLog, InProjection, MediaType, negotiate},
+    gate::{Authorized, Project, Read},
     links,
     logs::json_answer,
     openapi::{ListingQuery, LogPath, ProjectionPath, ReadFailures, SaveFailures},
@@ -84,13 +85,13 @@ pub(super) struct DroppedOutput {
 /// List projections
 ///
 /// Those that have entries, by name, in byte order. They are counted, which takes time.
-#[utoipa::path(get, path = "/logs/{log}/projections", tag = "projections",
+#[utoipa::path(get, path = "/logs/{log}/projections", tag = "projections", security(("key" = ["read"])),
     params(LogPath, ListingQuery),
     responses((status = 200, description = "The projections.", body = ProjectionsOutput),
               ReadFailures))]
 pub(super) async fn list_projections(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -169,13 +170,13 @@ pub(super) async fn projection(
 /// Get a projection
 ///
 /// How many entries it has, none while nothing was saved; and how far its indexes are built.
-#[utoipa::path(get, path = "/logs/{log}/projections/{projection}", tag = "projections",
+#[utoipa::path(get, path = "/logs/{log}/projections/{projection}", tag = "projections", security(("key" = ["read"])),
     params(ProjectionPath),
     responses((status = 200, description = "The projection.", body = ProjectionOutput),
               ReadFailures))]
 pub(super) async fn get_projection(
     State(app): State<App>,
-    at: InProjection,
+    Authorized { at, .. }: Authorized<Read, InProjection>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -187,12 +188,12 @@ pub(super) async fn get_projection(
 /// Drop a projection
 ///
 /// Deletes all of its entries, and its indexes. Versions of entries are not used again.
-#[utoipa::path(delete, path = "/logs/{log}/projections/{projection}", tag = "projections",
+#[utoipa::path(delete, path = "/logs/{log}/projections/{projection}", tag = "projections", security(("key" = ["project"])),
     params(ProjectionPath),
     responses((status = 200, description = "Dropped.", body = DroppedOutput), SaveFailures))]
 pub(super) async fn drop_projection(
     State(app): State<App>,
-    at: InProjection,
+    Authorized { at, .. }: Authorized<Project, InProjection>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;

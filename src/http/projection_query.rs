@@ -17,6 +17,7 @@ use super::{
     caching::{self, Lifetime},
     error::{Fault, Kind, Problem},
     extract::{InLog, InProjection, MediaType, negotiate},
+    gate::{Authorized, Read},
     logs::json_answer,
     openapi::{EntriesQuery, LogPath, ProjectionPath, ReachedQuery, ReadFailures},
     projection_json::{EntriesOutput, EntryPlace, QueryPlan, write_page},
@@ -184,13 +185,13 @@ fn body_count(body: &JsonBody) -> Result<Query, Problem> {
 /// Search a projection
 ///
 /// Filter, then sort, then page. A projection without entries is found empty.
-#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/search", tag = "queries",
+#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/search", tag = "queries", security(("key" = ["read"])),
     params(ProjectionPath, ReachedQuery), request_body = QueryInput,
     responses((status = 200, description = "A page of entries.", body = EntriesOutput,
                headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn search_projection(
     State(app): State<App>,
-    mut at: InProjection,
+    Authorized { mut at, .. }: Authorized<Read, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -207,13 +208,13 @@ pub(super) async fn search_projection(
 /// Count entries of a projection
 ///
 /// Those of which the filter holds.
-#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/count", tag = "queries",
+#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/count", tag = "queries", security(("key" = ["read"])),
     params(ProjectionPath, ReachedQuery), request_body = CountInput,
     responses((status = 200, description = "How many match.", body = CountOutput,
                headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn count_projection(
     State(app): State<App>,
-    mut at: InProjection,
+    Authorized { mut at, .. }: Authorized<Read, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -230,12 +231,12 @@ pub(super) async fn count_projection(
 /// Search all projections of a log
 ///
 /// Like a search of one; `/name` tells them apart.
-#[utoipa::path(post, path = "/logs/{log}/projections/search", tag = "queries",
+#[utoipa::path(post, path = "/logs/{log}/projections/search", tag = "queries", security(("key" = ["read"])),
     params(LogPath), request_body = QueryInput,
     responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
 pub(super) async fn search_projections(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -249,12 +250,12 @@ pub(super) async fn search_projections(
 /// Count entries of all projections of a log
 ///
 /// Those of which the filter holds.
-#[utoipa::path(post, path = "/logs/{log}/projections/count", tag = "queries",
+#[utoipa::path(post, path = "/logs/{log}/projections/count", tag = "queries", security(("key" = ["read"])),
     params(LogPath), request_body = CountInput,
     responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
 pub(super) async fn count_projections(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -269,14 +270,14 @@ pub(super) async fn count_projections(
 ///
 /// A search in a URL: `query` is what `search` takes as its body. Or locate the one entry that is derived
 /// from a source: `category` and `stream`.
-#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries", tag = "queries",
+#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries", tag = "queries", security(("key" = ["read"])),
     params(ProjectionPath, EntriesQuery, ReachedQuery),
     responses((status = 200, description = "A page of entries; when located, of the one.",
                body = EntriesOutput,
                headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn find_entries(
     State(app): State<App>,
-    mut at: InProjection,
+    Authorized { mut at, .. }: Authorized<Read, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

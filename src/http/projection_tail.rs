@@ -21,12 +21,13 @@ use utoipa::ToSchema;
 use super::{
     error::{Fault, Kind, Problem},
     extract::{InProjection, MediaType, negotiate},
+    gate::{Authorized, Follow, TICKET},
     openapi::{ProjectionPath, ProjectionTailQuery, ReadFailures},
     projection_json::write_entry,
     projection_query::parse,
     query::Query as Parameters,
     state::App,
-    tail::{PING, Stage, failed, frame, last_event_id, start, streamed},
+    tail::{PING, Stage, bye, failed, frame, last_event_id, start, streamed},
 };
 use crate::{
     engine::changes::Following,
@@ -74,17 +75,18 @@ pub(super) struct ChangeOutput {
 /// `{"type", "id", "version", "entry"}`: `saved` or `deleted`; with a `query`, whose filter says what is followed,
 /// `entered`, `changed` or `left`; `dropped` if all entries are gone, also if those of another revision of its projector
 /// follow. `entry` is null where there is none.
-#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/tail", tag = "tail",
+#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/tail", tag = "tail", security(("key" = ["read"]), ("ticket" = [])),
     params(ProjectionPath, ProjectionTailQuery),
     responses((status = 200, description = "A frame for each entry that changed.", body = ChangeOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_projection(
     State(app): State<App>,
-    at: InProjection,
+    Authorized { at, by, .. }: Authorized<Follow, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::EventStream])?;
+    parameters.one(TICKET);
     let text = parameters.one("query");
     let after = parameters.after_change();
     parameters.finish()?;
@@ -113,10 +115,13 @@ pub(super) async fn tail_projection(
         query,
     };
     frames.open(after).await?;
-    Ok(streamed(stream::unfold(frames, |mut frames| async move {
-        let frame = frames.next().await?;
-        Some((frame, frames))
-    })))
+    Ok(streamed(
+        by,
+        stream::unfold(frames, |mut frames| async move {
+            let frame = frames.next().await?;
+            Some((frame, frames))
+        }),
+    ))
 }
 
 /// A query that has a filter, and perhaps a selection.
@@ -231,7 +236,7 @@ impl Frames {
         loop {
             if self.app.tasks.stopping() {
                 self.stage = Stage::Over;
-                return frame("bye", None, &json!({ "reason": "shutting-down" }).to_string());
+                return bye("shutting-down");
             }
             let place = self.id(self.after);
             if self.quiet_since.elapsed() >= PING {

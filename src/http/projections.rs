@@ -17,6 +17,7 @@ use super::{
     conditions::{SourceInput, tags},
     error::{Fault, Kind, Problem},
     extract::{InEntry, InProjection, MediaType, negotiate},
+    gate::{Authorized, Project, Read},
     links,
     logs::json_answer,
     openapi::{EntryPath, ProjectionPath, ReachedQuery, ReadFailures, SaveFailures, SaveHeaders},
@@ -120,7 +121,7 @@ pub(super) struct SavedListOutput {
 ///
 /// Creates it or replaces its state and metadata; its version counts on. `If-Match: "3"` saves only if the
 /// version is 3 still, `If-None-Match: *` only if there is none.
-#[utoipa::path(put, path = "/logs/{log}/projections/{projection}/entries/{id}", tag = "projections",
+#[utoipa::path(put, path = "/logs/{log}/projections/{projection}/entries/{id}", tag = "projections", security(("key" = ["project"])),
     params(EntryPath, SaveHeaders), request_body = EntryInput,
     responses(
         (status = 201, description = "Created.", body = EntryOutput,
@@ -130,7 +131,7 @@ pub(super) struct SavedListOutput {
         SaveFailures))]
 pub(super) async fn put_entry(
     State(app): State<App>,
-    at: InEntry,
+    Authorized { at, .. }: Authorized<Project, InEntry>,
     mut query: Query,
     headers: HeaderMap,
     body: JsonBody,
@@ -162,7 +163,7 @@ fn answer(edited: &[Edited], status: StatusCode) -> Result<Response, Problem> {
 /// Get an entry
 ///
 /// Its `ETag` is its version: send it back in `If-Match` to save only if nobody did meanwhile.
-#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries/{id}", tag = "projections",
+#[utoipa::path(get, path = "/logs/{log}/projections/{projection}/entries/{id}", tag = "projections", security(("key" = ["read"])),
     params(EntryPath, ReachedQuery),
     responses((status = 200, description = "The entry.", body = EntryOutput,
                headers(("ETag" = String, description = "The version, quoted."),
@@ -170,7 +171,7 @@ fn answer(edited: &[Edited], status: StatusCode) -> Result<Response, Problem> {
               ReadFailures))]
 pub(super) async fn get_entry(
     State(app): State<App>,
-    mut at: InEntry,
+    Authorized { mut at, .. }: Authorized<Read, InEntry>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -193,12 +194,12 @@ pub(super) async fn get_entry(
 ///
 /// Its version is not used again: what is saved under its id later counts on from it.
 #[utoipa::path(delete, path = "/logs/{log}/projections/{projection}/entries/{id}",
-    tag = "projections", params(EntryPath, SaveHeaders),
+    tag = "projections", security(("key" = ["project"])), params(EntryPath, SaveHeaders),
     responses((status = 200, description = "Deleted; the entry as it was.", body = EntryOutput),
               SaveFailures))]
 pub(super) async fn delete_entry(
     State(app): State<App>,
-    at: InEntry,
+    Authorized { at, .. }: Authorized<Project, InEntry>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -214,12 +215,12 @@ pub(super) async fn delete_entry(
 /// Save entries
 ///
 /// All of them, or none.
-#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/entries", tag = "projections",
+#[utoipa::path(post, path = "/logs/{log}/projections/{projection}/entries", tag = "projections", security(("key" = ["project"])),
     params(ProjectionPath), request_body = EntriesInput,
     responses((status = 200, description = "Saved.", body = SavedListOutput), SaveFailures))]
 pub(super) async fn save_entries(
     State(app): State<App>,
-    at: InProjection,
+    Authorized { at, .. }: Authorized<Project, InProjection>,
     mut query: Query,
     body: JsonBody,
 ) -> Result<Response, Problem> {

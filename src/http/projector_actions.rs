@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     error::{Fault, Kind, Problem},
     extract::InProjector,
+    gate::{Authorized, Project},
     logs::json_answer,
     openapi::{ProjectorPath, ReadFailures, RevisionPath},
     projections::unsettled,
@@ -28,12 +29,12 @@ use crate::{
 /// Pause a projector
 ///
 /// What it fed stays as it is. A faulted one stays faulted.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/pause", tag = "projectors",
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/pause", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn pause_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
@@ -46,12 +47,12 @@ pub(super) async fn pause_projector(
 /// Resume a projector
 ///
 /// One that is paused goes on; one that is faulted tries the event again.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/resume", tag = "projectors",
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/resume", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn resume_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
@@ -65,13 +66,13 @@ pub(super) async fn resume_projector(
 ///
 /// Applies again what parked entries wait with, or one of them (`id`), and lets a faulted projector try its event again.
 /// It is done by whichever server runs it, in a moment; the status tells.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/retry", tag = "projectors",
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/retry", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath, ("id" = Option<String>, Query, nullable = false, min_length = 1,
         max_length = 255, description = "The entry; all of them if it is absent.", example = "joe.bloggs")),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn retry_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let id = query.one("id");
@@ -99,7 +100,7 @@ pub(super) async fn retry_projector(
 /// Passes over the event that a faulted projector stands at, or with `id` the one that this parked entry waits at, and
 /// goes on. With `event_id` it is that event or none, and to ask again changes nothing. What is skipped is told in the
 /// status, and skipped again when the same definition is built again.
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/skip", tag = "projectors",
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/skip", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath,
         ("id" = Option<String>, Query, nullable = false, min_length = 1, max_length = 255,
             description = "The parked entry.", example = "joe.bloggs"),
@@ -108,7 +109,7 @@ pub(super) async fn retry_projector(
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn skip_event(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let id = query.one("id");
@@ -190,12 +191,12 @@ fn nothing_waits(at: &InProjector, id: Option<&str>, only: Option<Uuid>) -> Prob
 ///
 /// Its definition becomes a new revision, built from the first event on beside the one that answers; it takes over when
 /// it has caught up, or when it is told to (`"activate": "manual"`).
-#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/rebuild", tag = "projectors",
+#[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/rebuild", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn rebuild_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
@@ -215,11 +216,11 @@ pub(super) async fn rebuild_projector(
 ///
 /// It answers from now on, whether or not it has caught up: a former one to roll back, or one that is built.
 #[utoipa::path(post, path = "/logs/{log}/projectors/{projector}/revisions/{revision}/activate",
-    tag = "projectors", params(RevisionPath),
+    tag = "projectors", security(("key" = ["project"])), params(RevisionPath),
     responses((status = 200, description = "The projector.", body = ProjectorOutput), ReadFailures))]
 pub(super) async fn activate_revision(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;

@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep};
 use super::{
     error::Problem,
     extract::{InProjector, MediaType, negotiate},
+    gate::{Authorized, Follow, TICKET},
     openapi::{ProjectorPath, ReadFailures},
     projector_json::ProjectorOutput,
     projectors::{output, revisions},
     query::Query,
     state::App,
-    tail::{PING, Stage, failed, frame, start, streamed},
+    tail::{PING, Stage, bye, failed, frame, start, streamed},
 };
 
 /// How often it is looked how far the projector is.
@@ -25,25 +26,29 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// What its revisions do, now and then whenever that is another (`text/event-stream`): `data` is what `GET` answers, without
 /// the definitions. It ends with `bye` when the projector is deleted.
-#[utoipa::path(get, path = "/logs/{log}/projectors/{projector}/tail", tag = "projectors",
+#[utoipa::path(get, path = "/logs/{log}/projectors/{projector}/tail", tag = "projectors", security(("key" = ["read"]), ("ticket" = [])),
     params(ProjectorPath),
     responses((status = 200, description = "A frame for each change.", body = ProjectorOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, by, .. }: Authorized<Follow, InProjector>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     negotiate(&headers, &[MediaType::EventStream])?;
+    query.one(TICKET);
     query.finish()?;
     revisions(&app, &at).await?;
     let frames =
         Frames { app, at, told: String::new(), stage: Stage::Start, quiet_since: Instant::now() };
-    Ok(streamed(stream::unfold(frames, |mut frames| async move {
-        let frame = frames.next().await?;
-        Some((frame, frames))
-    })))
+    Ok(streamed(
+        by,
+        stream::unfold(frames, |mut frames| async move {
+            let frame = frames.next().await?;
+            Some((frame, frames))
+        }),
+    ))
 }
 
 /// The frames of one tail.
@@ -101,7 +106,7 @@ impl Frames {
 
     fn bye(&mut self, reason: &str) -> Bytes {
         self.stage = Stage::Over;
-        frame("bye", None, &json!({ "reason": reason }).to_string())
+        bye(reason)
     }
 
     /// How the projector is; nothing if it is gone.

@@ -13,6 +13,7 @@ use super::{
     body::DefinitionBody,
     error::{Fault, Kind, Problem},
     extract::{InLog, InProjector, MediaType, negotiate},
+    gate::{Authorized, Project, Read},
     logs::json_answer,
     openapi::{LogPath, ProjectorPath, ReadFailures},
     projections::unsettled,
@@ -40,7 +41,7 @@ use crate::{
 /// An ES module with a default export (`text/javascript`), or the same as JSON with functions as strings. Its events
 /// are applied from the first on, each exactly once, and what becomes of them is the projection of its name. A changed
 /// definition is a new revision, built beside the one that answers, and takes over when it has caught up.
-#[utoipa::path(put, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
+#[utoipa::path(put, path = "/logs/{log}/projectors/{projector}", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath),
     request_body(content((ProjectorInput = "application/json"), 
                          (String = "text/javascript", example = json!(include_str!("../../examples/route_delays.js")))),
@@ -53,7 +54,7 @@ use crate::{
         ReadFailures))]
 pub(super) async fn put_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
     body: DefinitionBody,
 ) -> Result<Response, Problem> {
@@ -236,14 +237,14 @@ fn seconds(now: Timestamp, then: Timestamp) -> f64 {
 ///
 /// What its revisions do and how far they are. With `Accept: text/javascript` the source of the one that answers, as it
 /// was sent.
-#[utoipa::path(get, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
+#[utoipa::path(get, path = "/logs/{log}/projectors/{projector}", tag = "projectors", security(("key" = ["read"])),
     params(ProjectorPath),
     responses((status = 200, description = "The projector.", body = ProjectorOutput,
                headers(("ETag" = String, description = "The number of the revision that answers, quoted."))),
               ReadFailures))]
 pub(super) async fn get_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Read, InProjector>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -269,11 +270,11 @@ pub(super) async fn get_projector(
 /// List projectors
 ///
 /// By name.
-#[utoipa::path(get, path = "/logs/{log}/projectors", tag = "projectors", params(LogPath),
+#[utoipa::path(get, path = "/logs/{log}/projectors", tag = "projectors", security(("key" = ["read"])), params(LogPath),
     responses((status = 200, description = "The projectors.", body = ProjectorsOutput), ReadFailures))]
 pub(super) async fn list_projectors(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, .. }: Authorized<Read, InLog>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -293,13 +294,13 @@ pub(super) async fn list_projectors(
 ///
 /// With all of its revisions. What it fed stays as it is, until it is dropped like any projection or a new projector of
 /// the name takes over; with `drop=true` it goes as well.
-#[utoipa::path(delete, path = "/logs/{log}/projectors/{projector}", tag = "projectors",
+#[utoipa::path(delete, path = "/logs/{log}/projectors/{projector}", tag = "projectors", security(("key" = ["project"])),
     params(ProjectorPath, ("drop" = Option<bool>, Query, nullable = false,
         description = "Whether what it fed is deleted, too.", example = true)),
     responses((status = 200, description = "Deleted.", body = DeletedOutput), ReadFailures))]
 pub(super) async fn delete_projector(
     State(app): State<App>,
-    at: InProjector,
+    Authorized { at, .. }: Authorized<Project, InProjector>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let drop = query.flag("drop");

@@ -17,17 +17,19 @@ use super::{
     conditions::{ConditionInput, Conditions},
     error::{Fault, Problem, of_publish},
     event_json::{self, StreamAckOutput, WritesAckOutput},
-    extract::{InCategory, InLog, InStream, MediaType, negotiate},
+    extract::{InCategory, InLogPartly, InStream, MediaType, negotiate},
+    gate::{self, Append, Authorized},
     links,
     openapi::{CategoryPath, LogPath, PublishHeaders, StreamPath},
     query::Query,
     state::App,
 };
 use crate::{
-    engine::ids,
+    auth::{ALL, Action},
+    engine::{ids, keyring::Caller},
     model::{
-        CategoryName, IdOrigin, Log, NewEvent, Publish, RawJson, Source, StreamKey, Timestamp,
-        Write,
+        At, CategoryName, Condition, IdOrigin, Log, NewEvent, Publish, RawJson, Source, StreamKey,
+        Timestamp, Write,
         limits::{IDEMPOTENCY_KEY_BYTES_MAX, PUBLISH_STREAMS_MAX},
     },
 };
@@ -160,7 +162,7 @@ struct RawWrite {
 /// All events are written, or none. If all their ids are stored already, with the same content, the
 /// original answer comes back (200, `replayed`), whatever the conditions say.
 #[utoipa::path(post, path = "/logs/{log}/categories/{category}/streams/{stream}/events",
-    tag = "publish", params(StreamPath, PublishHeaders), request_body = StreamInput,
+    tag = "publish", security(("key" = ["append"])), params(StreamPath, PublishHeaders), request_body = StreamInput,
     responses(
         (status = 201, description = "Stored.", body = StreamAckOutput,
          headers(("Location" = String, description = "The first event."),
@@ -169,7 +171,7 @@ struct RawWrite {
         super::openapi::PublishFailures))]
 pub(super) async fn publish_to_stream(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, by, .. }: Authorized<Append, InStream>,
     mut query: Query,
     headers: HeaderMap,
     body: JsonBody,
@@ -184,7 +186,7 @@ pub(super) async fn publish_to_stream(
         events: input.events,
         condition: input.condition,
     };
-    let request = Request { app: &app, log: &at.log, headers: &headers, one_stream: true };
+    let request = Request { app: &app, log: &at.log, by: &by, headers: &headers, one_stream: true };
     request.publish(&source, vec![write], None).await
 }
 
@@ -192,7 +194,7 @@ pub(super) async fn publish_to_stream(
 ///
 /// All events are written, or none. `If-Match` is about the category's last sequence number.
 #[utoipa::path(post, path = "/logs/{log}/categories/{category}/events",
-    tag = "publish", params(CategoryPath, PublishHeaders), request_body = CategoryInput,
+    tag = "publish", security(("key" = ["append"])), params(CategoryPath, PublishHeaders), request_body = CategoryInput,
     responses(
         (status = 201, description = "Stored.", body = WritesAckOutput,
          headers(("Location" = String, description = "The first event."),
@@ -201,7 +203,7 @@ pub(super) async fn publish_to_stream(
         super::openapi::PublishFailures))]
 pub(super) async fn publish_to_category(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, by, .. }: Authorized<Append, InCategory>,
     mut query: Query,
     headers: HeaderMap,
     body: JsonBody,
@@ -216,7 +218,8 @@ pub(super) async fn publish_to_category(
         condition: write.condition,
     };
     let writes = input.writes.into_iter().enumerate().map(raw).collect();
-    let request = Request { app: &app, log: &at.log, headers: &headers, one_stream: false };
+    let request =
+        Request { app: &app, log: &at.log, by: &by, headers: &headers, one_stream: false };
     request.publish(&Source::Category(at.category.clone()), writes, input.condition).await
 }
 
@@ -224,7 +227,7 @@ pub(super) async fn publish_to_category(
 ///
 /// All events are written, or none. `If-Match` is about the log's last sequence number.
 #[utoipa::path(post, path = "/logs/{log}/events",
-    tag = "publish", params(LogPath, PublishHeaders), request_body = LogInput,
+    tag = "publish", security(("key" = ["append"])), params(LogPath, PublishHeaders), request_body = LogInput,
     responses(
         (status = 201, description = "Stored.", body = WritesAckOutput,
          headers(("Location" = String, description = "The first event."),
@@ -233,7 +236,7 @@ pub(super) async fn publish_to_category(
         super::openapi::PublishFailures))]
 pub(super) async fn publish_to_log(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, by, .. }: Authorized<Append, InLogPartly>,
     mut query: Query,
     headers: HeaderMap,
     body: JsonBody,
@@ -248,7 +251,8 @@ pub(super) async fn publish_to_log(
         condition: write.condition,
     };
     let writes = input.writes.into_iter().enumerate().map(raw).collect();
-    let request = Request { app: &app, log: &at.log, headers: &headers, one_stream: false };
+    let request =
+        Request { app: &app, log: &at.log, by: &by, headers: &headers, one_stream: false };
     request.publish(&Source::Log, writes, input.condition).await
 }
 
@@ -256,6 +260,7 @@ pub(super) async fn publish_to_log(
 struct Request<'a> {
     app: &'a App,
     log: &'a Arc<Log>,
+    by: &'a Caller,
     headers: &'a HeaderMap,
     one_stream: bool,
 }
@@ -285,9 +290,11 @@ impl Request<'_> {
                 let pointer = format!("{}/condition", write.pointer);
                 conditions.body(condition, &pointer, Some(&stream))?;
             }
+            self.may_write(&stream, &write.pointer)?;
             let events = reader.events(write.events, &write.pointer)?;
             parsed.push(Write { stream, events });
         }
+        self.may_know(&conditions.list)?;
         let next_keyed_id = reader.next_keyed_id();
         let publish = Publish {
             writes: parsed,
@@ -298,6 +305,48 @@ impl Request<'_> {
         let ack = self.app.publisher.publish(self.log, publish).await;
         let ack = ack.map_err(|error| of_publish(error, self.log, self.one_stream))?;
         self.answer(&ack, whole)
+    }
+
+    /// Categories that the body names are judged as those of a path are.
+    fn may_write(&self, stream: &StreamKey, pointer: &str) -> Result<(), Problem> {
+        let may = gate::require(
+            self.by,
+            Action::Append,
+            self.log.name.as_str(),
+            stream.category.as_str(),
+        );
+        may.map_err(|mut problem| {
+            let pointer = format!("{pointer}/category");
+            problem.body.errors = vec![Fault::at(&pointer, "expected a category of a scope")];
+            problem
+        })
+    }
+
+    /// A condition tells of what it looks at, to whoever may read there, or append.
+    fn may_know(&self, conditions: &[Condition]) -> Result<(), Problem> {
+        let log = self.log.name.as_str();
+        let mut sources = Vec::new();
+        for condition in conditions {
+            condition.walk(&mut |leaf| sources.extend(leaf.source().map(|of| (of, &leaf.at))));
+        }
+        for (source, at) in sources {
+            let category = match &source {
+                Source::Log => ALL,
+                Source::Category(category) => category.as_str(),
+                Source::Stream(key) => key.category.as_str(),
+            };
+            if !self.by.principal.may(Action::Append, log, category) {
+                gate::require(self.by, Action::Read, log, category).map_err(|mut problem| {
+                    let expected = "expected a source of a scope";
+                    problem.body.errors = vec![match at {
+                        At::Header(name) => Fault::header(&HeaderName::from_static(name), expected),
+                        At::Body(pointer) => Fault::at(pointer, expected),
+                    }];
+                    problem
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn count(&self, writes: &[RawWrite]) -> Result<(), Problem> {

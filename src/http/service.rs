@@ -11,12 +11,14 @@ use utoipa::ToSchema;
 use super::{
     Edition,
     error::{Kind, Problem},
+    gate,
     logs::json_answer,
     openapi::ReadFailures,
     projector_health::{self, ProjectorHealthOutput},
     query::Query,
     state::App,
 };
+use crate::auth::{ALL, Action};
 
 /// Where things are.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,16 +109,22 @@ pub(super) async fn get_liveness(mut query: Query) -> Result<Response, Problem> 
 
 /// Get readiness
 ///
-/// Whether requests can be served: the store answers and the service is not shutting down.
-#[utoipa::path(get, path = "/readyz", tag = "service",
+/// Whether requests can be served: the store answers and the service is not shutting down. With `verbose` it takes a key
+/// with `monitor`, where the service authenticates.
+#[utoipa::path(get, path = "/readyz", tag = "service", security((), ("key" = ["monitor"])),
     params(("verbose" = Option<String>, Query, nullable = false, pattern = "^(true|false)?$",
         description = "Tell more: `true`, or the name alone.", example = "true")),
     responses((status = 200, description = "Ready.", body = HealthOutput), ReadFailures))]
 pub(super) async fn get_readiness(
     State(app): State<App>,
     mut query: Query,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let verbose = query.bare_flag("verbose");
+    if verbose {
+        let by = gate::authenticate(&app, &headers).await?;
+        gate::require(&by, Action::Monitor, ALL, ALL)?;
+    }
     query.finish()?;
     if app.tasks.stopping() {
         let problem = Problem::new(Kind::Unavailable, "The service is shutting down.");

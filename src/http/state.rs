@@ -5,8 +5,16 @@ use std::{ops::Deref, sync::Arc};
 use super::body::Room;
 use crate::{
     engine::{
-        changes::Changes, edit::Editor, indexing::Indexer, logs::Logs, publish::Publisher,
-        runners::Runners, tail::Tails, tasks::Tasks, workers::Workers,
+        changes::Changes,
+        edit::Editor,
+        indexing::Indexer,
+        keyring::{Caller, Keyring},
+        logs::Logs,
+        publish::Publisher,
+        runners::Runners,
+        tail::Tails,
+        tasks::Tasks,
+        workers::Workers,
     },
     model::{Clock, Limits},
     storage::Storage,
@@ -46,6 +54,9 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     pub room: Room,
+    pub keyring: Keyring,
+    /// Who asks, while there is no authentication.
+    pub anyone: Option<Arc<Caller>>,
     /// Serve only loopback `Host`s: set while there is no authentication and no wider address.
     pub loopback_only: bool,
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::{
     error::{Fault, Kind, Problem},
     extract::{InStream, MediaType, negotiate},
+    gate::{Authorized, Read},
     logs::json_answer,
     openapi::{ReadFailures, StreamPath, StreamStateQuery},
     projection_json::{EntrySource, raw},
@@ -91,11 +92,11 @@ pub(super) struct StateEntryOutput {
 /// or as of an earlier position or time. Every 1,000 events of a stream a snapshot is kept, from which it goes on; a
 /// stream of which 10 seconds are not enough may be asked for again, and goes on then, too.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/state",
-    tag = "projectors", params(StreamPath, StreamStateQuery),
+    tag = "projectors", security(("key" = ["read"])), params(StreamPath, StreamStateQuery),
     responses((status = 200, description = "The state.", body = StreamStateOutput), ReadFailures))]
 pub(super) async fn get_stream_state(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, .. }: Authorized<Read, InStream>,
     mut query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

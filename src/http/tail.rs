@@ -1,7 +1,7 @@
 //! Tails: a source followed over server-sent events (WHATWG HTML, server-sent events).
 //!
 //! Frames: `retry:`; `start`; one for each event, without a name, its cursor as the id; `caught-up`
-//! once; `ping` while nothing else happens; `bye` when the service stops; `error` with a problem.
+//! once; `ping` while nothing else happens; `bye` when the service stops or its caller's key ends; `error` with a problem.
 
 use std::{convert::Infallible, str::FromStr, sync::Arc, time::Duration};
 
@@ -20,6 +20,7 @@ use super::{
     event_json::EventOutput,
     event_json::write_event,
     extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
+    gate::{Authorized, Follow, TICKET},
     openapi::{CategoryPath, LogPath, ReadFailures, StreamPath, TailQuery},
     query::Query,
     state::App,
@@ -28,6 +29,7 @@ use crate::{
     engine::{
         hub::SharedEvent,
         ids,
+        keyring::Caller,
         tail::{From, Step, Tail},
     },
     model::{Cursor, Event, Log, Place, Source},
@@ -42,33 +44,33 @@ const RETRY_MS: std::ops::Range<u64> = 1_000..5_000;
 /// Tail a log
 ///
 /// The log's events from a place on, and then each as soon as it is stored (`text/event-stream`).
-#[utoipa::path(get, path = "/logs/{log}/tail", tag = "tail", params(LogPath, TailQuery),
+#[utoipa::path(get, path = "/logs/{log}/tail", tag = "tail", security(("key" = ["read"]), ("ticket" = [])), params(LogPath, TailQuery),
     responses((status = 200, description = "A frame for each event.", body = EventOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_log(
     State(app): State<App>,
-    at: InLog,
+    Authorized { at, by, .. }: Authorized<Follow, InLog>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    negotiated(app, at, query, &headers).await
+    negotiated(app, by, at, query, &headers).await
 }
 
 /// Tail a category
 ///
 /// The category's events from a place on, and then each as soon as it is stored
 /// (`text/event-stream`).
-#[utoipa::path(get, path = "/logs/{log}/categories/{category}/tail", tag = "tail",
+#[utoipa::path(get, path = "/logs/{log}/categories/{category}/tail", tag = "tail", security(("key" = ["read"]), ("ticket" = [])),
     params(CategoryPath, TailQuery),
     responses((status = 200, description = "A frame for each event.", body = EventOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_category(
     State(app): State<App>,
-    at: InCategory,
+    Authorized { at, by, .. }: Authorized<Follow, InCategory>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    negotiated(app, at, query, &headers).await
+    negotiated(app, by, at, query, &headers).await
 }
 
 /// Tail a stream
@@ -76,37 +78,40 @@ pub(super) async fn tail_category(
 /// The stream's events from a position on, and then each as soon as it is stored
 /// (`text/event-stream`). A stream without events is waited for.
 #[utoipa::path(get, path = "/logs/{log}/categories/{category}/streams/{stream}/tail",
-    tag = "tail", params(StreamPath, TailQuery),
+    tag = "tail", security(("key" = ["read"]), ("ticket" = [])), params(StreamPath, TailQuery),
     responses((status = 200, description = "A frame for each event.", body = EventOutput,
                content_type = "text/event-stream"), ReadFailures))]
 pub(super) async fn tail_stream(
     State(app): State<App>,
-    at: InStream,
+    Authorized { at, by, .. }: Authorized<Follow, InStream>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    negotiated(app, at, query, &headers).await
+    negotiated(app, by, at, query, &headers).await
 }
 
 async fn negotiated(
     app: App,
+    by: Arc<Caller>,
     at: impl Sourced,
     query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     negotiate(headers, &[MediaType::EventStream])?;
     let (log, source) = at.sourced();
-    tail(app, log, source, query, headers).await
+    tail(app, by, log, source, query, headers).await
 }
 
 /// The whole tail.
 pub(super) async fn tail(
     app: App,
+    by: Arc<Caller>,
     log: Arc<Log>,
     source: Source,
     mut query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    query.one(TICKET);
     let (mut from, filter) = query.tail(&app.limits);
     query.finish()?;
     if let Some(cursor) = last_event_id(headers)? {
@@ -115,15 +120,24 @@ pub(super) async fn tail(
     let positions = matches!(source, Source::Stream(_));
     let tail = app.tails.follow(&log, source, from, filter).await?;
     let frames = Frames { app, tail, positions, stage: Stage::Start, quiet_since: Instant::now() };
-    Ok(streamed(stream::unfold(frames, |mut frames| async move {
-        let frame = frames.next().await?;
-        Some((frame, frames))
-    })))
+    Ok(streamed(
+        by,
+        stream::unfold(frames, |mut frames| async move {
+            let frame = frames.next().await?;
+            Some((frame, frames))
+        }),
+    ))
 }
 
-/// An answer of frames.
-pub(super) fn streamed(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    let frames = frames.map(Ok::<_, Infallible>);
+/// An answer of frames, for as long as its caller is let in.
+pub(super) fn streamed(
+    by: Arc<Caller>,
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    let watched = by.clone();
+    let frames = frames.take_until(async move { watched.ended().await });
+    let last = stream::iter([by]).filter_map(async |by| by.is_over().then(|| bye("key-ended")));
+    let frames = frames.chain(last).map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(frames));
     let stream = HeaderValue::from_static("text/event-stream");
     let never = HeaderValue::from_static("no-store, no-transform");
@@ -186,7 +200,7 @@ impl Frames {
         loop {
             if self.app.tasks.stopping() {
                 self.stage = Stage::Over;
-                return frame("bye", None, &json!({ "reason": "shutting-down" }).to_string());
+                return bye("shutting-down");
             }
             if self.quiet_since.elapsed() >= PING {
                 return self.ping();
@@ -280,6 +294,11 @@ pub(super) fn failed(problem: &Problem) -> Bytes {
         tracing::warn!(id, cause = %cause, "a tail was ended");
     }
     frame("error", None, &String::from_utf8_lossy(&problem.json(&id)))
+}
+
+/// The last frame of a tail that comes to its end.
+pub(super) fn bye(reason: &str) -> Bytes {
+    frame("bye", None, &json!({ "reason": reason }).to_string())
 }
 
 pub(super) fn frame(name: &str, id: Option<&str>, data: &str) -> Bytes {

@@ -62,6 +62,8 @@ pub const FILTER_VALUES_MAX: usize = 100;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// The definition of a projector, in bytes.
 pub const DEFINITION_BYTES_MAX: usize = 64 << 10;
+/// The description of a key, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_000;
 /// Entries in one bulk save.
 pub const SAVE_ENTRIES_MAX: usize = 10_000;
 /// The JSON of one query, in bytes.

@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod find;
 pub mod heads;
 pub mod indexes;
+pub mod keys;
 pub mod memory;
 pub mod open;
 pub mod postgres;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::{projections::Projections, projectors::Projectors};
+use self::{keys::Keys, projections::Projections, projectors::Projectors};
 use crate::model::{
     Ack, CategoryName, Direction, Event, FailedCondition, Lane, Lanes, Log, LogName, LogSettings,
     Publish, Source, StreamKey, StreamName, Timestamp,
@@ -318,6 +319,7 @@ pub struct Storage {
     pub events: Arc<dyn Events>,
     pub projections: Arc<dyn Projections>,
     pub projectors: Arc<dyn Projectors>,
+    pub keys: Arc<dyn Keys>,
     pub health: Arc<dyn Health>,
 }
 
@@ -329,11 +331,11 @@ impl std::fmt::Debug for Storage {
 
 impl Storage {
     /// A store that is all of it.
-    pub fn new<S: Logs + Events + Projections + Projectors + Health + 'static>(
+    pub fn new<S: Logs + Events + Projections + Projectors + Keys + Health + 'static>(
         store: Arc<S>,
     ) -> Self {
         let (logs, events) = (store.clone(), store.clone());
-        let projections = store.clone();
-        Self { logs, events, projections, projectors: store.clone(), health: store }
+        let (projections, projectors) = (store.clone(), store.clone());
+        Self { logs, events, projections, projectors, keys: store.clone(), health: store }
     }
 }

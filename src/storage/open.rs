@@ -76,6 +76,20 @@ pub async fn open(
     })
 }
 
+/// Opens a store beside a server that may run on it: keys are made and revoked in any process.
+pub async fn open_beside(
+    url: &StoreUrl,
+    connections: Connections,
+    clock: Arc<dyn Clock>,
+) -> Result<Storage, StorageError> {
+    match url {
+        StoreUrl::Sqlite(path) => {
+            Ok(Storage::new(Arc::new(SqliteStore::open_beside(path, clock).await?)))
+        }
+        _ => open(url, connections, clock).await,
+    }
+}
+
 /// Opens a store for reading only, beside whoever writes it.
 pub async fn open_read_only(
     url: &StoreUrl,

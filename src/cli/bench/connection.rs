@@ -24,6 +24,7 @@ pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Pin<Box<Driver>>,
     host: HeaderValue,
+    bearer: Option<HeaderValue>,
 }
 
 /// An answer whose body has not been read.
@@ -35,14 +36,14 @@ pub(super) struct Answer {
 
 impl Connection {
     /// Connects, without Nagle's delay.
-    pub(super) async fn open(authority: &str) -> anyhow::Result<Self> {
+    pub(super) async fn open(authority: &str, bearer: Option<HeaderValue>) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(authority)
             .await
             .with_context(|| format!("connecting to {authority}"))?;
         stream.set_nodelay(true)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         let host = HeaderValue::from_str(authority)?;
-        Ok(Self { sender, driver: Box::pin(driver), host })
+        Ok(Self { sender, driver: Box::pin(driver), host, bearer })
     }
 
     /// A request to this server.
@@ -51,6 +52,8 @@ impl Connection {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         request.headers_mut().insert(header::HOST, self.host.clone());
+        let bearer = self.bearer.clone().map(|key| (header::AUTHORIZATION, key));
+        request.headers_mut().extend(bearer);
         request
     }
 

@@ -1,7 +1,7 @@
 //! The server that is measured: where it is, what it stores in, and data for it to be asked for.
 
 use anyhow::{Context, ensure};
-use hyper::{StatusCode, Uri};
+use hyper::{StatusCode, Uri, header::HeaderValue};
 use serde::Deserialize;
 
 use super::{
@@ -16,6 +16,8 @@ const PREPARED_AT_ONCE: u64 = 1_000;
 #[derive(Clone)]
 pub(super) struct Server {
     authority: String,
+    /// What tells it who asks.
+    bearer: Option<HeaderValue>,
     /// The path of the log.
     path: String,
     log: String,
@@ -33,6 +35,7 @@ impl Server {
         let random = ids::mint().simple().to_string();
         Ok(Self {
             authority,
+            bearer: target.bearer()?,
             path: url.path().to_owned(),
             log: target.log().to_owned(),
             process: pid.map(Process::new),
@@ -63,7 +66,7 @@ impl Server {
     }
 
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
-        Connection::open(&self.authority).await
+        Connection::open(&self.authority, self.bearer.clone()).await
     }
 
     pub(super) async fn connections(&self, count: u32) -> anyhow::Result<Vec<Connection>> {

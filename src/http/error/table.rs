@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     MalformedRequest,
+    Unauthenticated,
+    Forbidden,
     HostNotAllowed,
     RouteNotFound,
     LogNotFound,
@@ -14,6 +16,7 @@ pub enum Kind {
     EventNotFound,
     EntryNotFound,
     ProjectorNotFound,
+    KeyNotFound,
     MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
@@ -66,8 +69,10 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::MalformedRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
         Self::HostNotAllowed,
         Self::RouteNotFound,
         Self::LogNotFound,
@@ -76,6 +81,7 @@ impl Kind {
         Self::EventNotFound,
         Self::EntryNotFound,
         Self::ProjectorNotFound,
+        Self::KeyNotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::RequestTimeout,
@@ -119,6 +125,20 @@ impl Kind {
                 "The request cannot be read",
                 "The body is not JSON or not UTF-8, or a header or parameter cannot be read. \
                  `errors` points at the place. Mend the request; sending it again will not help.",
+            ),
+            Self::Unauthenticated => row(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Who asks is not known",
+                "Send a key: `Authorization: Bearer evl_…`. One is made by `everlog key create`, or by an administrator with \
+                 `POST /v1/keys`. Keys expire and are revoked; `detail` says what is wrong with this one.",
+            ),
+            Self::Forbidden => row(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "The key does not give this",
+                "The key is good, and none of its scopes gives this action here; `detail` names both. What is about a whole \
+                 log needs a scope over all its categories. Ask an administrator for another key.",
             ),
             Self::HostNotAllowed => row(
                 StatusCode::FORBIDDEN,
@@ -164,6 +184,12 @@ impl Kind {
                 "projector-not-found",
                 "The projector, or its revision, does not exist",
                 "Define a projector with PUT; its revisions are listed with it.",
+            ),
+            Self::KeyNotFound => row(
+                StatusCode::NOT_FOUND,
+                "key-not-found",
+                "There is no such key",
+                "No key has this id, or it is one of logs that you do not administer. `GET /v1/keys` lists yours.",
             ),
             Self::EntryNotFound => row(
                 StatusCode::NOT_FOUND,

@@ -1,6 +1,7 @@
 //! The memory store: plain collections, gone with the process. The fake of every other test; the
 //! conformance suite is its licence.
 
+mod keys;
 mod projections;
 mod projectors;
 mod shelf;
@@ -18,9 +19,12 @@ use super::{
     AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Section, Span,
     StorageError, Tip, View, append,
 };
-use crate::model::{
-    CategoryName, Clock, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey,
-    StreamName,
+use crate::{
+    auth::{ApiKey, Ticket},
+    model::{
+        CategoryName, Clock, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey,
+        StreamName,
+    },
 };
 
 /// A store in memory.
@@ -28,6 +32,8 @@ use crate::model::{
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     logs: Mutex<BTreeMap<LogName, Entry>>,
+    keys: Mutex<BTreeMap<String, ApiKey>>,
+    tickets: Mutex<BTreeMap<String, Ticket>>,
     /// The id of the next revision of a projector.
     next_revision: AtomicI64,
 }
@@ -52,7 +58,13 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, logs: Mutex::default(), next_revision: AtomicI64::new(1) }
+        Self {
+            clock,
+            logs: Mutex::default(),
+            keys: Mutex::default(),
+            tickets: Mutex::default(),
+            next_revision: AtomicI64::new(1),
+        }
     }
 
     fn entry(&self, log: &Log) -> Result<Entry, StorageError> {

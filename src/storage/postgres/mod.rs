@@ -7,6 +7,7 @@
 //! Invariant: sequence n + 1 of a lane is inserted only by a transaction that saw n committed.
 
 mod error;
+mod keys;
 mod lending;
 mod migrate;
 mod notice;

@@ -4,10 +4,12 @@
 //! go through a read-only pool, a page in each transaction. WAL with `synchronous=FULL`: an
 //! acknowledged event is synced to disk.
 //!
-//! Invariant: one process. A lock file keeps a second one off the database while this one writes.
+//! Invariant: one process. A lock file keeps a second one off the database while this one writes; keys alone, of which
+//! nobody is sure, are written beside it.
 
 mod error;
 mod insert;
+mod keys;
 mod projections;
 mod projectors;
 mod view;
@@ -63,6 +65,26 @@ impl SqliteStore {
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
         let path = canonical(path)?;
         let lock = lock(&path)?;
+        Self::open_locked(path, lock, clock).await
+    }
+
+    /// Opens the database also while another process writes its events: keys are what may be written then.
+    pub async fn open_beside(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let path = canonical(path)?;
+        if let Ok(lock) = lock(&path) {
+            return Self::open_locked(path, lock, clock).await;
+        }
+        let options = options(&path);
+        let writer = pool(options.clone(), 1).await?;
+        let readers = pool(options.read_only(true), 1).await?;
+        Ok(Self { path, clock, writer, readers, _lock: None })
+    }
+
+    async fn open_locked(
+        path: PathBuf,
+        lock: File,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StorageError> {
         let options = options(&path);
         let writer = pool(options.clone(), 1).await?;
         MIGRATIONS.run(&writer).await.map_err(|error| StorageError::Broken(error.into()))?;

@@ -263,6 +263,13 @@ macro_rules! conformance_cases {
             several_revisions_go_on_at_once;
             a_halted_revision_goes_no_further;
         }
+        keys {
+            a_key_is_found_as_it_was_added;
+            an_id_is_one_key;
+            keys_are_listed_in_the_order_of_their_ids;
+            a_key_is_revoked_once;
+            a_ticket_is_used_for_the_first_time_once;
+        }
     } };
 }
 

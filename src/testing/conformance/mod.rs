@@ -19,6 +19,7 @@ mod extending;
 mod filters;
 mod following;
 mod indexing;
+mod keys;
 mod lanes;
 mod list;
 mod listings;

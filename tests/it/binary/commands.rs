@@ -32,7 +32,8 @@ fn the_server_says_where_it_listens_where_it_stores_and_what_to_try() {
 #[test]
 fn an_address_that_is_not_loopback_is_refused_unless_it_is_asked_for() {
     let said = refused(&["serve", "--listen", "0.0.0.0:0"]);
-    assert!(said.contains("--listen") && said.contains("--allow-unauthenticated"), "{said}");
+    assert!(said.contains("--listen") && said.contains("everlog key create"), "{said}");
+    assert!(said.contains("--allow-unauthenticated"), "{said}");
 
     let folder = folder();
     let mut command = everlog(folder.path());
@@ -104,8 +105,13 @@ fn a_store_is_migrated_without_being_served() {
 #[test]
 fn every_setting_stands_in_the_readme() {
     let readme = include_str!("../../../README.md");
-    for (command, flags_min) in [("serve", 10), ("import", 4), ("export", 6), ("health", 1)] {
-        let help = succeed(folder().path(), &[command, "--help"]);
+    for (command, flags_min) in
+        [("serve", 10), ("import", 4), ("export", 6), ("health", 1), ("key create", 5)]
+    {
+        let help = succeed(
+            folder().path(),
+            &[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat(),
+        );
         let flags: Vec<_> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
         assert!(flags.len() > flags_min, "{help}");
         for flag in flags {

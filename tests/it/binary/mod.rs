@@ -10,6 +10,7 @@ mod failover;
 mod files;
 mod history;
 mod imports;
+mod keys;
 mod kills;
 mod restarts;
 mod samples;

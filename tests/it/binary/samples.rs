@@ -48,15 +48,22 @@ fn curious() -> TempDir {
     folder
 }
 
-/// The answers that are kept; these, if they are to be.
+/// The answers that are kept; if they are to be, those of these that have other members.
 fn keep(answers: &Map<String, Value>) -> Map<String, Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(ANSWERS);
-    if environment("UPDATE").is_some() {
-        let text = serde_json::to_string_pretty(answers).expect("it is JSON") + "\n";
-        std::fs::write(&path, text).expect("they are written");
+    let text = std::fs::read_to_string(&path).expect("they are kept");
+    let kept: Map<String, Value> = serde_json::from_str(&text).expect("it is JSON");
+    if environment("UPDATE").is_none() {
+        return kept;
     }
-    let text = std::fs::read_to_string(path).expect("they are kept");
-    serde_json::from_str(&text).expect("it is JSON")
+    let newest = |(operation, answer): (&String, &Value)| {
+        let before = kept.get(operation).filter(|before| members(before) == members(answer));
+        (operation.clone(), before.unwrap_or(answer).clone())
+    };
+    let updated: Map<_, _> = answers.iter().map(newest).collect();
+    let text = serde_json::to_string_pretty(&updated).expect("it is JSON") + "\n";
+    std::fs::write(&path, text).expect("they are written");
+    updated
 }
 
 /// The names of an answer's members.
@@ -81,7 +88,16 @@ fn each_operation_has_a_sample_that_works() {
         // What is kept in a file is a document, and a page is none of JSON.
         if !answer.is_empty() && operation != "get_docs" {
             let value = serde_json::from_str(&answer);
-            answers.insert(operation.to_owned(), value.unwrap_or(Value::String(answer)));
+            let mut value = value.unwrap_or(Value::String(answer));
+            // What a scanner for secrets would take for one is none to show.
+            if let Some(key) = value.get_mut("key") {
+                *key = Value::from("evl_4bqZJ0v1YwKd_…");
+            }
+            if let Some(ticket) = value["ticket"].as_str().map(str::to_owned) {
+                let shown = value.to_string().replace(&ticket, "evt_8mPq2LxTz0Ra_…");
+                value = serde_json::from_str(&shown).expect("it is JSON still");
+            }
+            answers.insert(operation.to_owned(), value);
         }
     }
     let kept = keep(&answers);

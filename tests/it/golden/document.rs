@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 21] = [
     "get", "list", "put", "publish", "read", "tail", "save", "delete", "drop", "find", "search",
-    "count", "pause", "resume", "activate", "retry", "skip", "rebuild", "preview",
+    "count", "pause", "resume", "activate", "retry", "skip", "rebuild", "preview", "create",
+    "revoke",
 ];
 const FORBIDDEN: [&str; 4] = ["oneOf", "anyOf", "allOf", "discriminator"];
 

@@ -1,5 +1,6 @@
 //! The service as a client sees it: black box, by URL.
 
+mod authorization;
 mod bad_requests;
 mod body_conditions;
 mod caching;
@@ -12,6 +13,7 @@ mod filtering;
 mod full_disk;
 mod header_conditions;
 mod hostile;
+mod keys;
 mod lanes;
 mod large_bodies;
 mod listings;
@@ -31,4 +33,5 @@ mod publishing;
 mod stream_states;
 mod switching;
 mod tailing;
+mod tickets;
 mod waiting;

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{
+    guarded::Guarded,
     raw,
     server::{Answer, JOE, Server, Setup},
     trouble::{SECRET, Trouble, Troubled},
@@ -36,6 +37,12 @@ async fn read(server: &Server, kind: Kind) -> Option<Answer> {
         Kind::HostNotAllowed => {
             server.getting("/v1/logs").header("host", "evil.example").send().await
         }
+        Kind::Unauthenticated => Guarded::start().await.server.get("/v1/logs").await,
+        Kind::Forbidden => {
+            let guarded = Guarded::start().await;
+            guarded.get(&guarded.key("mine", "*", &["read"]).await, "/v1/logs").await
+        }
+        Kind::KeyNotFound => server.get("/v1/keys/nobody").await,
         Kind::RouteNotFound => server.get("/nowhere").await,
         Kind::LogNotFound => server.get("/v1/logs/nowhere").await,
         Kind::CategoryNotFound => server.get("/v1/logs/default/categories/none").await,

@@ -69,6 +69,8 @@ plants! {
         RoundsIntegers fails queries::random_queries_find_what_the_reference_finds;
     a_store_that_mixes_the_documents_of_logs_is_noticed:
         MixesLogs fails saving::names_and_logs_keep_apart_what_has_the_same_id;
+    a_store_that_forgets_revocations_is_noticed:
+        ForgetsRevocations fails keys::a_key_is_revoked_once;
     a_store_that_rounds_the_numbers_of_documents_is_noticed:
         RoundsIntegers fails saving::a_document_comes_back_as_it_was_saved;
 }

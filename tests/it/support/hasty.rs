@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use everlog::{
-    app::Service,
+    app::{Access, Service},
     engine::clock::SystemClock,
     model::{Direction, Event, Lane, Limits, Log, Publish, Source, StreamKey},
     storage::{
@@ -113,12 +113,13 @@ async fn acts_as_a_hasty_server() {
     let health: Arc<dyn Health> = hasty.file.clone();
     // The default log must be in the mirror too, under the number that it has in the file.
     let (projections, projectors) = (hasty.file.clone(), hasty.file.clone());
-    let storage = Storage { logs, events: Arc::new(hasty), projections, projectors, health };
+    let keys = hasty.file.clone();
+    let storage = Storage { logs, events: Arc::new(hasty), projections, projectors, keys, health };
     let service = Service::new(
         storage,
         Arc::new(SystemClock),
         Limits::default(),
-        true,
+        Access::Loopback,
         super::workers::some(),
     )
     .await;

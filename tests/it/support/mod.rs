@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod committed;
 pub(crate) mod frames;
+pub(crate) mod guarded;
 pub(crate) mod hasty;
 pub(crate) mod memory;
 pub(crate) mod planted;

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use everlog::{
+    auth::{ApiKey, Ticket},
     model::{
         CategoryName, Event, Lane, Log, LogName, LogSettings, Publish, Source, StreamKey,
-        StreamName, condition::Facts,
+        StreamName, Timestamp, condition::Facts,
     },
     storage::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Refusal,
-        Span, Storage, StorageError, Tip, View, memory::MemoryStore,
+        Span, Storage, StorageError, Tip, View, keys::Keys, memory::MemoryStore,
     },
     testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
@@ -59,6 +60,8 @@ pub(crate) enum Plant {
     SkipsKeys,
     /// Documents are ordered as people do, whose alphabets have one case.
     OrdersByLocale,
+    /// A key that was revoked is good again.
+    ForgetsRevocations,
     /// All numbers of documents are floats.
     RoundsIntegers,
 }
@@ -84,6 +87,7 @@ fn over(inner: &Arc<MemoryStore>, clock: &Arc<StaticClock>, plant: Plant) -> Tes
         events: planted.clone(),
         projections: planted.clone(),
         projectors: inner.clone(),
+        keys: planted.clone(),
         health: planted,
     };
     TestStore {
@@ -323,6 +327,41 @@ impl Logs for Planted {
 
     async fn logs(&self, listing: &Listing) -> Result<Vec<Log>, StorageError> {
         self.inner.logs(listing).await
+    }
+}
+
+#[async_trait]
+impl Keys for Planted {
+    async fn add_key(&self, key: &ApiKey) -> Result<(), StorageError> {
+        self.inner.add_key(key).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<ApiKey>, StorageError> {
+        let mut key = self.inner.key(id).await?;
+        if self.plant == Plant::ForgetsRevocations {
+            key.iter_mut().for_each(|key| key.revoked_at = None);
+        }
+        Ok(key)
+    }
+
+    async fn keys(&self, after: &str, limit: usize) -> Result<Vec<ApiKey>, StorageError> {
+        self.inner.keys(after, limit).await
+    }
+
+    async fn revoke_key(&self, id: &str, at: Timestamp) -> Result<(), StorageError> {
+        self.inner.revoke_key(id, at).await
+    }
+
+    async fn add_ticket(&self, ticket: &Ticket, before: Timestamp) -> Result<(), StorageError> {
+        self.inner.add_ticket(ticket, before).await
+    }
+
+    async fn ticket(&self, id: &str) -> Result<Option<Ticket>, StorageError> {
+        self.inner.ticket(id).await
+    }
+
+    async fn use_ticket(&self, id: &str, at: Timestamp) -> Result<(), StorageError> {
+        self.inner.use_ticket(id, at).await
     }
 }
 

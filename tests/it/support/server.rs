@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use everlog::{
-    app::Service,
+    app::{Access, Service},
     http::connections::Patience,
     model::Limits,
     storage::{Storage, memory::MemoryStore},
@@ -22,7 +22,7 @@ pub(crate) struct Setup {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<StaticClock>,
     pub(crate) limits: Limits,
-    pub(crate) loopback_only: bool,
+    pub(crate) access: Access,
     pub(crate) patience: Patience,
 }
 
@@ -35,7 +35,7 @@ impl Setup {
             storage,
             clock,
             limits: Limits::default(),
-            loopback_only: true,
+            access: Access::Loopback,
             patience: Patience::default(),
         }
     }
@@ -61,7 +61,7 @@ impl Setup {
             self.storage,
             self.clock,
             self.limits,
-            self.loopback_only,
+            self.access,
             super::workers::some(),
         )
         .await;

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use everlog::{
+    auth::{ApiKey, Ticket},
     model::{
         CategoryName, Definition, Edit, Event, EventName, Lane, Log, LogName, LogSettings,
         Progress, ProjectionName, ProjectorName, Publish, Revision, Source, StreamKey, StreamName,
+        Timestamp,
     },
     query::index::Index,
     storage::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
         Storage, StorageError, Tip, View,
         indexes::Unfinished,
+        keys::Keys,
         projections::{EditOutcome, Kept, ProjectionView, Projections},
         projectors::{Advance, Listed, Projectors, Put},
     },
@@ -259,6 +262,44 @@ impl Projections for Troubled {
 
     async fn build(&self, log: &Log, work: &Unfinished) -> Result<bool, StorageError> {
         self.inner.projections.build(log, work).await
+    }
+}
+
+#[async_trait]
+impl Keys for Troubled {
+    async fn add_key(&self, key: &ApiKey) -> Result<(), StorageError> {
+        self.fail(false)?;
+        self.inner.keys.add_key(key).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<ApiKey>, StorageError> {
+        self.fail(false)?;
+        self.inner.keys.key(id).await
+    }
+
+    async fn keys(&self, after: &str, limit: usize) -> Result<Vec<ApiKey>, StorageError> {
+        self.fail(false)?;
+        self.inner.keys.keys(after, limit).await
+    }
+
+    async fn revoke_key(&self, id: &str, at: Timestamp) -> Result<(), StorageError> {
+        self.fail(false)?;
+        self.inner.keys.revoke_key(id, at).await
+    }
+
+    async fn add_ticket(&self, ticket: &Ticket, before: Timestamp) -> Result<(), StorageError> {
+        self.fail(false)?;
+        self.inner.keys.add_ticket(ticket, before).await
+    }
+
+    async fn ticket(&self, id: &str) -> Result<Option<Ticket>, StorageError> {
+        self.fail(false)?;
+        self.inner.keys.ticket(id).await
+    }
+
+    async fn use_ticket(&self, id: &str, at: Timestamp) -> Result<(), StorageError> {
+        self.fail(false)?;
+        self.inner.keys.use_ticket(id, at).await
     }
 }
 
