@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use crate::{
     auth::{KeyText, Scope},
     engine::{
+        allowance::Allowance,
         changes::Changes,
         edit::Editor,
         hub::Hubs,
@@ -48,6 +49,22 @@ pub enum Access {
     Keys { root: Option<KeyText> },
 }
 
+/// How clients come in.
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub access: Access,
+    /// The origins whose pages may speak to the service from a browser.
+    pub origins: Vec<String>,
+    /// What each key may ask for.
+    pub allowance: Allowance,
+}
+
+impl From<Access> for Door {
+    fn from(access: Access) -> Self {
+        Self { access, origins: Vec::new(), allowance: Allowance::default() }
+    }
+}
+
 /// A service over a store, ready to run.
 #[derive(Debug)]
 pub struct Service {
@@ -61,7 +78,7 @@ impl Service {
         storage: Storage,
         clock: Arc<dyn Clock>,
         limits: Limits,
-        access: Access,
+        door: impl Into<Door>,
         workers: Workers,
     ) -> anyhow::Result<Self> {
         let tasks = Tasks::default();
@@ -80,16 +97,18 @@ impl Service {
         );
         // Before the first request it has to be known what projectors feed.
         runners.look().await?;
+        let Door { access, origins, allowance } = door.into();
         let loopback_only = matches!(access, Access::Loopback);
         let (anyone, root) = match access {
             Access::Loopback | Access::Anyone => {
-                (Some(Caller::trusted("anyone", vec![Scope::everything()])), None)
+                (Some(Caller::trusted("anyone", vec![Scope::everything()], Allowance::ANY)), None)
             }
             Access::Keys { root } => (None, root),
         };
         let app = App::from(Parts {
-            keyring: Keyring::new(storage.clone(), clock.clone(), root, &tasks),
+            keyring: Keyring::new(storage.clone(), clock.clone(), root, allowance, &tasks),
             anyone,
+            origins,
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone()),
             editor: Editor::new(storage.clone(), changes.clone(), tasks.clone()),
             changes,

@@ -4,13 +4,16 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
+use governor::Quota;
 
 use crate::{
     auth::{KeyFault, KeyText},
+    engine::allowance::Allowance,
     model::Limits,
     storage::{open::StoreUrl, postgres::Connections},
 };
@@ -62,6 +65,9 @@ pub struct AccessSettings {
     /// Listen without TLS on an address that is not loopback, because nothing but a proxy that ends TLS reaches it
     #[arg(long, env = "EVERLOG_BEHIND_TLS_PROXY")]
     pub behind_tls_proxy: bool,
+    /// An origin whose pages may speak to the service from a browser, such as `https://app.example.com`; several with commas
+    #[arg(long, env = "EVERLOG_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGINS", value_parser = origin)]
+    pub cors_origins: Vec<String>,
     /// Listen on an address that is not loopback although there is no authentication: whoever reaches it may read and write everything
     #[arg(long, env = "EVERLOG_ALLOW_UNAUTHENTICATED")]
     pub allow_unauthenticated: bool,
@@ -72,6 +78,42 @@ impl AccessSettings {
     #[must_use]
     pub fn authenticates(&self) -> bool {
         self.authenticate || self.root_key_file.is_some()
+    }
+}
+
+/// What each key may ask for.
+#[derive(Debug, Clone, Args)]
+pub struct AllowanceSettings {
+    /// Most requests of one key in a second; 0: any number
+    #[arg(long, env = "EVERLOG_KEY_REQUESTS_PER_SECOND", default_value_t = 0, value_name = "N")]
+    pub key_requests_per_second: u32,
+    /// Most events that one key publishes in a second, but as many as one publish may have at once; 0: any number
+    #[arg(long, env = "EVERLOG_KEY_EVENTS_PER_SECOND", default_value_t = 0, value_name = "N")]
+    pub key_events_per_second: u32,
+    /// Most tails that one key has open at once, on this server
+    #[arg(long, env = "EVERLOG_KEY_TAILS_MAX", default_value_t = Allowance::default().tails, value_name = "N", value_parser = bounded(1, 1_000_000))]
+    pub key_tails_max: usize,
+    /// Most queries that one key has under way at once, on this server
+    #[arg(long, env = "EVERLOG_KEY_QUERIES_MAX", default_value_t = Allowance::default().queries, value_name = "N", value_parser = bounded(1, 1_000_000))]
+    pub key_queries_max: usize,
+}
+
+impl AllowanceSettings {
+    /// As the engine takes it.
+    #[must_use]
+    pub fn allowance(&self, publish_events_max: usize) -> Allowance {
+        let quota = |per_second| NonZeroU32::new(per_second).map(Quota::per_second);
+        let burst = u32::try_from(publish_events_max).ok().and_then(NonZeroU32::new);
+        let events = quota(self.key_events_per_second).map(|quota| match burst {
+            Some(burst) => quota.allow_burst(burst.max(quota.burst_size())),
+            None => quota,
+        });
+        Allowance {
+            requests: quota(self.key_requests_per_second),
+            events,
+            tails: self.key_tails_max,
+            queries: self.key_queries_max,
+        }
     }
 }
 
@@ -101,6 +143,8 @@ pub struct ServeSettings {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub access: AccessSettings,
+    #[command(flatten)]
+    pub allowance: AllowanceSettings,
     #[command(flatten)]
     pub store: StoreSettings,
     /// Largest request body, in bytes
@@ -139,6 +183,17 @@ pub struct ServeSettings {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unsafe(String);
+
+/// An origin (RFC 6454): a scheme, a host and perhaps a port, as browsers write it, and nothing behind. Never `*`.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let of_host =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+    match host {
+        Some(host) if !host.is_empty() && host.bytes().all(of_host) => Ok(text.to_owned()),
+        _ => Err("expected an origin such as https://app.example.com, without a path".to_owned()),
+    }
+}
 
 /// A parser of numbers within bounds, which names them.
 fn bounded(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {

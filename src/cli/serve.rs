@@ -10,7 +10,7 @@ use tokio::{
 
 use super::line;
 use crate::{
-    app::{Access, Service},
+    app::{Access, Door, Service},
     config::{ServeSettings, read_key},
     engine::{
         clock::SystemClock,
@@ -25,7 +25,11 @@ const FILES_BESIDES: u64 = 100;
 
 pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     settings.check()?;
-    let access = access(&settings)?;
+    let door = Door {
+        access: access(&settings)?,
+        origins: settings.access.cors_origins.clone(),
+        allowance: settings.allowance.allowance(settings.publish_events_max),
+    };
     telemetry::start(&settings.log, settings.log_format)?;
     rustls::crypto::ring::default_provider().install_default().ok();
     // A connection is a file descriptor; the system's usual soft limit is 1,024.
@@ -39,7 +43,7 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
         .with_context(|| format!("--store {url:?} (EVERLOG_STORE) cannot be opened"))?;
     let stored = storage.health.description();
     let workers = Workers::new(Program::own()?, Workers::usual(), Silence::default());
-    let service = Service::new(storage, clock, settings.limits(), access, workers).await?;
+    let service = Service::new(storage, clock, settings.limits(), door, workers).await?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("--listen {} (EVERLOG_LISTEN) cannot be bound", settings.listen)
     })?;

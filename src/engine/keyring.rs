@@ -12,7 +12,11 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ids, tasks::Tasks};
+use super::{
+    allowance::{Allowance, Meter},
+    ids,
+    tasks::Tasks,
+};
 use crate::{
     auth::{ApiKey, Digest, KeyText, Kind, Principal, RESUMES_SECONDS, Scope, Standing, Ticket},
     model::{Clock, Timestamp},
@@ -30,6 +34,8 @@ const KNOWN_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Caller {
     pub principal: Principal,
+    /// What it has asked for.
+    pub meter: Meter,
     /// Cancelled when what it was admitted by is no longer good.
     ended: CancellationToken,
 }
@@ -37,9 +43,10 @@ pub struct Caller {
 impl Caller {
     /// Who may do all of this for as long as the process lives.
     #[must_use]
-    pub fn trusted(name: &str, scopes: Vec<Scope>) -> Arc<Self> {
+    pub fn trusted(name: &str, scopes: Vec<Scope>, allowance: Allowance) -> Arc<Self> {
         let principal = Principal { name: name.to_owned(), scopes };
-        Arc::new(Self { principal, ended: CancellationToken::new() })
+        let meter = Meter::new(allowance);
+        Arc::new(Self { principal, meter, ended: CancellationToken::new() })
     }
 
     /// Resolves when it is admitted no longer.
@@ -79,10 +86,11 @@ struct Known {
 }
 
 impl Known {
-    fn of(id: &str, key: Option<ApiKey>) -> Self {
+    fn of(id: &str, key: Option<ApiKey>, allowance: Allowance) -> Self {
         let scopes = key.as_ref().map(|key| key.scopes.clone()).unwrap_or_default();
         let now = Instant::now();
-        Self { key, caller: Caller::trusted(id, scopes), looked_up: now, asked: now }
+        let caller = Caller::trusted(id, scopes, allowance);
+        Self { key, caller, looked_up: now, asked: now }
     }
 
     /// Whether this still counts. If not, its asker looks it up, and the others go on with it meanwhile.
@@ -129,6 +137,7 @@ pub struct Keyring {
     /// The key of whoever runs the service, which no store has.
     root: Option<(Digest, Arc<Caller>)>,
     known: Arc<Mutex<HashMap<String, Known>>>,
+    allowance: Allowance,
 }
 
 impl Keyring {
@@ -138,11 +147,13 @@ impl Keyring {
         storage: Storage,
         clock: Arc<dyn Clock>,
         root: Option<KeyText>,
+        allowance: Allowance,
         tasks: &Tasks,
     ) -> Self {
         let everything = || vec![Scope::everything()];
-        let root = root.map(|key| (key.digest(), Caller::trusted(key.id(), everything())));
-        let ring = Self { storage, clock, root, known: Arc::default() };
+        let root =
+            root.map(|key| (key.digest(), Caller::trusted(key.id(), everything(), allowance)));
+        let ring = Self { storage, clock, root, known: Arc::default(), allowance };
         let watched = ring.clone();
         tasks.background(async move { watched.watch().await });
         ring
@@ -233,8 +244,9 @@ impl Keyring {
         if known.len() >= KNOWN_MAX {
             known.retain(|_, known| Arc::strong_count(&known.caller) > 1);
         }
-        let fresh = Known::of(id, found);
-        let entry = known.entry(id.to_owned()).or_insert_with(|| Known::of(id, None));
+        let fresh = Known::of(id, found, self.allowance);
+        let entry =
+            known.entry(id.to_owned()).or_insert_with(|| Known::of(id, None, self.allowance));
         // The same scopes are the same caller, so that it is told when it is over.
         if entry.caller.principal == fresh.caller.principal {
             (entry.key, entry.looked_up) = (fresh.key, fresh.looked_up);

@@ -1,5 +1,6 @@
 //! What runs: asynchronous work above the port and below any transport.
 
+pub mod allowance;
 pub mod changes;
 pub mod clock;
 mod commit;

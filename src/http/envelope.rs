@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::{
     error::{Fault, Kind, Problem, Unwritten},
     extract::accepts_a_coding,
+    meter::Slip,
     state::App,
 };
 use crate::engine::ids;
@@ -35,7 +36,9 @@ pub(super) fn is_timeout(error: &axum::Error) -> bool {
 }
 
 /// The outermost layer.
-pub(super) async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let slip = Slip::default();
+    request.extensions_mut().insert(slip.clone());
     let id = ids::mint().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::debug_span!("request", id, %method, path);
@@ -51,6 +54,7 @@ pub(super) async fn envelope(State(app): State<App>, request: Request, next: Nex
     let milliseconds = started.elapsed().as_millis();
     let status = response.status().as_u16();
     span.in_scope(|| tracing::debug!(status, milliseconds, "answered"));
+    slip.tell(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

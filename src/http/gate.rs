@@ -15,6 +15,7 @@ use axum::{
 use super::{
     error::{Kind, Problem},
     extract::Raw,
+    meter::Slip,
     state::App,
 };
 use crate::{
@@ -83,6 +84,9 @@ impl<A: Permission, P: Place> FromRequestParts<App> for Authorized<A, P> {
                 (by_ticket(app, &ticket, &raw).await?, raw)
             }
         };
+        if let (Some(left), Some(slip)) = (by.meter.request(), parts.extensions.get::<Slip>()) {
+            slip.note(left)?;
+        }
         if !P::allows(&by.principal, A::ACTION, &raw) {
             let (log, category) = (raw.get_or(ALL, "log"), raw.get_or(ALL, "category"));
             return Err(forbidden(&by.principal, A::ACTION, log, category));

@@ -18,6 +18,7 @@ mod gate;
 mod keys;
 mod links;
 mod logs;
+mod meter;
 mod metrics;
 mod openapi;
 mod preview;
@@ -44,10 +45,17 @@ mod tickets;
 
 use std::{sync::LazyLock, time::Duration};
 
-use axum::{Router, middleware};
-use tower::util::MapResponseLayer;
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, Method},
+    middleware,
+};
+use tower::util::{MapResponseLayer, option_layer};
 use tower_http::{
-    catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::RequestBodyDeadlineLayer,
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+    timeout::RequestBodyDeadlineLayer,
 };
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -64,6 +72,9 @@ pub use self::{
 
 /// The version prefix of every resource.
 pub const PREFIX: &str = "/v1";
+
+/// How long a browser remembers what pages of other origins may do.
+const PREFLIGHT: Duration = Duration::from_secs(3_600);
 
 /// How long a request's body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
@@ -161,6 +172,44 @@ pub fn document(edition: Edition) -> &'static str {
     }
 }
 
+/// What pages of other origins may do, if any are named: all that the API has. A key is sent by the page itself; cookies,
+/// which a browser would add, are none of ours.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    const METHODS: [Method; 5] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    const SENT: [&str; 7] = [
+        "authorization",
+        "content-type",
+        "if-match",
+        "if-none-match",
+        "idempotency-key",
+        "prefer",
+        "last-event-id",
+    ];
+    const READ: [&str; 10] = [
+        "etag",
+        "location",
+        "link",
+        "request-id",
+        "retry-after",
+        "ratelimit",
+        "ratelimit-policy",
+        "preference-applied",
+        "everlog-projector",
+        "www-authenticate",
+    ];
+    let origins: Vec<_> =
+        origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let any = !origins.is_empty();
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods(METHODS)
+        .allow_headers(SENT.map(HeaderName::from_static))
+        .expose_headers(READ.map(HeaderName::from_static))
+        .max_age(PREFLIGHT);
+    any.then_some(layer)
+}
+
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
@@ -168,6 +217,7 @@ pub fn router(app: App) -> Router {
     // One stack, outermost first: a router boxes whatever each layer of its own gives.
     let around = (
         middleware::from_fn_with_state(app.clone(), envelope::envelope),
+        option_layer(cors(&app.origins)),
         MapResponseLayer::new(envelope::as_it_is),
         CompressionLayer::new(),
         CatchPanicLayer::custom(envelope::of_panic),

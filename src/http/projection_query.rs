@@ -19,6 +19,7 @@ use super::{
     extract::{InLog, InProjection, MediaType, negotiate},
     gate::{Authorized, Read},
     logs::json_answer,
+    meter::at_once,
     openapi::{EntriesQuery, LogPath, ProjectionPath, ReachedQuery, ReadFailures},
     projection_json::{EntriesOutput, EntryPlace, QueryPlan, write_page},
     projections::written,
@@ -191,7 +192,7 @@ fn body_count(body: &JsonBody) -> Result<Query, Problem> {
                headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn search_projection(
     State(app): State<App>,
-    Authorized { mut at, .. }: Authorized<Read, InProjection>,
+    Authorized { mut at, by, .. }: Authorized<Read, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -200,6 +201,7 @@ pub(super) async fn search_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_query(&body)?;
+    let _turn = at_once(by.meter.query())?;
     reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     Ok(placed(at.fed.as_ref(), answer(search.page(&query).await?)))
@@ -214,7 +216,7 @@ pub(super) async fn search_projection(
                headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn count_projection(
     State(app): State<App>,
-    Authorized { mut at, .. }: Authorized<Read, InProjection>,
+    Authorized { mut at, by, .. }: Authorized<Read, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -223,6 +225,7 @@ pub(super) async fn count_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_count(&body)?;
+    let _turn = at_once(by.meter.query())?;
     reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     Ok(placed(at.fed.as_ref(), search.count(&query).await?))
@@ -236,7 +239,7 @@ pub(super) async fn count_projection(
     responses((status = 200, description = "A page of entries.", body = EntriesOutput), ReadFailures))]
 pub(super) async fn search_projections(
     State(app): State<App>,
-    Authorized { at, .. }: Authorized<Read, InLog>,
+    Authorized { at, by, .. }: Authorized<Read, InLog>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -244,6 +247,7 @@ pub(super) async fn search_projections(
     negotiate(&headers, &[MediaType::Json])?;
     parameters.finish()?;
     let query = body_query(&body)?;
+    let _turn = at_once(by.meter.query())?;
     Search { app: &app, log: at.log, name: None }.page(&query).await.map(answer)
 }
 
@@ -255,7 +259,7 @@ pub(super) async fn search_projections(
     responses((status = 200, description = "How many match.", body = CountOutput), ReadFailures))]
 pub(super) async fn count_projections(
     State(app): State<App>,
-    Authorized { at, .. }: Authorized<Read, InLog>,
+    Authorized { at, by, .. }: Authorized<Read, InLog>,
     mut parameters: Parameters,
     headers: HeaderMap,
     body: JsonBody,
@@ -263,6 +267,7 @@ pub(super) async fn count_projections(
     negotiate(&headers, &[MediaType::Json])?;
     parameters.finish()?;
     let query = body_count(&body)?;
+    let _turn = at_once(by.meter.query())?;
     Search { app: &app, log: at.log, name: None }.count(&query).await
 }
 
@@ -277,7 +282,7 @@ pub(super) async fn count_projections(
                headers(("Everlog-Projector" = String, description = "How far the projector is that feeds it, if one does: `revision=2, sequence_number=17, lag=0`."))), ReadFailures))]
 pub(super) async fn find_entries(
     State(app): State<App>,
-    Authorized { mut at, .. }: Authorized<Read, InProjection>,
+    Authorized { mut at, by, .. }: Authorized<Read, InProjection>,
     mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -286,6 +291,7 @@ pub(super) async fn find_entries(
     let stream = parameters.one("stream");
     let asked = parameters.reached();
     parameters.finish()?;
+    let _turn = at_once(by.meter.query())?;
     match (text, category) {
         (Some(_), Some(_)) => {
             let fault = Fault::parameter("query", "goes without `category` and `stream`");

@@ -115,13 +115,13 @@ pub(super) async fn tail_projection(
         query,
     };
     frames.open(after).await?;
-    Ok(streamed(
+    streamed(
         by,
         stream::unfold(frames, |mut frames| async move {
             let frame = frames.next().await?;
             Some((frame, frames))
         }),
-    ))
+    )
 }
 
 /// A query that has a filter, and perhaps a selection.

@@ -42,13 +42,13 @@ pub(super) async fn tail_projector(
     revisions(&app, &at).await?;
     let frames =
         Frames { app, at, told: String::new(), stage: Stage::Start, quiet_since: Instant::now() };
-    Ok(streamed(
+    streamed(
         by,
         stream::unfold(frames, |mut frames| async move {
             let frame = frames.next().await?;
             Some((frame, frames))
         }),
-    ))
+    )
 }
 
 /// The frames of one tail.

@@ -19,7 +19,7 @@ use super::{
     event_json::{self, StreamAckOutput, WritesAckOutput},
     extract::{InCategory, InLogPartly, InStream, MediaType, negotiate},
     gate::{self, Append, Authorized},
-    links,
+    links, meter,
     openapi::{CategoryPath, LogPath, PublishHeaders, StreamPath},
     query::Query,
     state::App,
@@ -274,6 +274,8 @@ impl Request<'_> {
     ) -> Result<Response, Problem> {
         negotiate(self.headers, &[MediaType::Json])?;
         self.count(&writes)?;
+        let events = writes.iter().map(|write| write.events.len()).sum();
+        self.by.meter.events(events).map_or(Ok(()), meter::within)?;
         let whole = prefers_representation(self.headers);
         let mut conditions = Conditions::new(self.log);
         conditions.headers(self.headers, source)?;

@@ -57,6 +57,8 @@ pub struct Parts {
     pub keyring: Keyring,
     /// Who asks, while there is no authentication.
     pub anyone: Option<Arc<Caller>>,
+    /// The origins whose pages may speak to the service from a browser.
+    pub origins: Vec<String>,
     /// Serve only loopback `Host`s: set while there is no authentication and no wider address.
     pub loopback_only: bool,
 }

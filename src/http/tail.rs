@@ -21,6 +21,7 @@ use super::{
     event_json::write_event,
     extract::{InCategory, InLog, InStream, MediaType, Sourced, negotiate},
     gate::{Authorized, Follow, TICKET},
+    meter::at_once,
     openapi::{CategoryPath, LogPath, ReadFailures, StreamPath, TailQuery},
     query::Query,
     state::App,
@@ -120,24 +121,28 @@ pub(super) async fn tail(
     let positions = matches!(source, Source::Stream(_));
     let tail = app.tails.follow(&log, source, from, filter).await?;
     let frames = Frames { app, tail, positions, stage: Stage::Start, quiet_since: Instant::now() };
-    Ok(streamed(
+    streamed(
         by,
         stream::unfold(frames, |mut frames| async move {
             let frame = frames.next().await?;
             Some((frame, frames))
         }),
-    ))
+    )
 }
 
 /// An answer of frames, for as long as its caller is let in.
 pub(super) fn streamed(
     by: Arc<Caller>,
     frames: impl Stream<Item = Bytes> + Send + 'static,
-) -> Response {
+) -> Result<Response, Problem> {
+    let seat = at_once(by.meter.tail())?;
     let watched = by.clone();
     let frames = frames.take_until(async move { watched.ended().await });
     let last = stream::iter([by]).filter_map(async |by| by.is_over().then(|| bye("key-ended")));
-    let frames = frames.chain(last).map(Ok::<_, Infallible>);
+    let frames = frames.chain(last).map(move |frames| {
+        let _held = &seat;
+        Ok::<_, Infallible>(frames)
+    });
     let mut response = Response::new(Body::from_stream(frames));
     let stream = HeaderValue::from_static("text/event-stream");
     let never = HeaderValue::from_static("no-store, no-transform");
@@ -147,7 +152,7 @@ pub(super) fn streamed(
     // A proxy in between (nginx) must not hold frames back.
     let unbuffered = HeaderName::from_static("x-accel-buffering");
     response.headers_mut().insert(unbuffered, HeaderValue::from_static("no"));
-    response
+    Ok(response)
 }
 
 /// Where a client that comes back had been.

@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("src/engine/", &["engine", "projector", "storage", "query", "auth", "worker", "model"]),
     ("src/http/", &["http", "engine", "storage", "query", "auth", "model"]),
     ("src/testing/", &["testing", "storage", "query", "auth", "model"]),
-    ("src/config.rs", &["storage", "storage::adapter", "auth", "model"]),
+    ("src/config.rs", &["engine", "storage", "storage::adapter", "auth", "model"]),
     ("src/telemetry.rs", &["config"]),
     (
         "src/app.rs",

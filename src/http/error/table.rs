@@ -41,6 +41,7 @@ pub enum Kind {
     QueryTooBroad,
     IdempotencyKeyReused,
     ConditionRequired,
+    QuotaExceeded,
     Internal,
     Unavailable,
     OutcomeUnknown,
@@ -69,7 +70,7 @@ const fn row(
 
 impl Kind {
     /// Every problem there is.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MalformedRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -104,6 +105,7 @@ impl Kind {
         Self::QueryTooBroad,
         Self::IdempotencyKeyReused,
         Self::ConditionRequired,
+        Self::QuotaExceeded,
         Self::Internal,
         Self::Unavailable,
         Self::OutcomeUnknown,
@@ -344,6 +346,13 @@ impl Kind {
                 "The log takes conditional publishes only",
                 "Say what you know of the stream: `If-Match: \"<position>\"`, `If-None-Match: *` for a \
                  new stream, or a `condition` in the body.",
+            ),
+            Self::QuotaExceeded => row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota-exceeded",
+                "The key has asked for too much",
+                "`limit` says of what, `maximum` how much it may have. Nothing was written. Come back after `retry_after` \
+                 seconds; the `RateLimit` fields of other answers tell before it is too late.",
             ),
             Self::Internal => row(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -115,6 +115,6 @@ async fn only_loopback_hosts_are_served_while_there_is_no_authentication() {
     }
     let hostless = raw::send(server.address, "GET /v1/logs HTTP/1.0\r\n\r\n").await;
     hostless.problem(403, "host-not-allowed");
-    let open = Setup { access: Access::Anyone, ..Setup::memory() }.start().await;
+    let open = Setup { door: Access::Anyone.into(), ..Setup::memory() }.start().await;
     open.getting("/v1/logs").header("host", "db.example").send().await.expect(200);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use everlog::{http::error::Kind, storage::Storage};
+use everlog::{app::Door, engine::allowance::Allowance, http::error::Kind, storage::Storage};
 use reqwest::Method;
 use serde_json::json;
 
@@ -41,6 +41,13 @@ async fn read(server: &Server, kind: Kind) -> Option<Answer> {
         Kind::Forbidden => {
             let guarded = Guarded::start().await;
             guarded.get(&guarded.key("mine", "*", &["read"]).await, "/v1/logs").await
+        }
+        Kind::QuotaExceeded => {
+            let setup = Setup::memory();
+            let allowance = Allowance { tails: 0, ..Allowance::ANY };
+            let door = Door { allowance, ..setup.door };
+            let guarded = Guarded::over(Setup { door, ..setup }).await;
+            guarded.get(&guarded.root, "/v1/logs/default/tail").await
         }
         Kind::KeyNotFound => server.get("/v1/keys/nobody").await,
         Kind::RouteNotFound => server.get("/nowhere").await,
@@ -192,7 +199,8 @@ async fn every_problem_is_reached_and_written_as_all_are() {
         assert!(!answer.text().contains("hunter2"), "{kind:?} leaks its cause");
         let retry = answer.header("retry-after");
         // What may pass says when to try again.
-        if row.status.is_server_error() && kind != Kind::Internal {
+        let passes = row.status.is_server_error() || kind == Kind::QuotaExceeded;
+        if passes && kind != Kind::Internal {
             assert_eq!(problem["retry_after"].to_string(), retry);
         } else {
             assert_eq!((retry, problem.get("retry_after")), ("", None));

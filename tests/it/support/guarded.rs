@@ -1,7 +1,7 @@
 //! A service that answers to keys, and keys for it.
 
 use everlog::{
-    app::Access,
+    app::{Access, Door},
     auth::{KeyText, Kind},
     engine::ids,
 };
@@ -26,7 +26,8 @@ impl Guarded {
     pub(crate) async fn over(setup: Setup) -> Self {
         let root = KeyText::mint(Kind::Key, ids::letters);
         let access = Access::Keys { root: Some(root.clone()) };
-        Self { server: Setup { access, ..setup }.start().await, root: root.reveal() }
+        let door = Door { access, ..setup.door };
+        Self { server: Setup { door, ..setup }.start().await, root: root.reveal() }
     }
 
     /// A request with a key.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use everlog::{
-    app::{Access, Service},
+    app::{Access, Door, Service},
     http::connections::Patience,
     model::Limits,
     storage::{Storage, memory::MemoryStore},
@@ -22,7 +22,7 @@ pub(crate) struct Setup {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<StaticClock>,
     pub(crate) limits: Limits,
-    pub(crate) access: Access,
+    pub(crate) door: Door,
     pub(crate) patience: Patience,
 }
 
@@ -35,7 +35,7 @@ impl Setup {
             storage,
             clock,
             limits: Limits::default(),
-            access: Access::Loopback,
+            door: Access::Loopback.into(),
             patience: Patience::default(),
         }
     }
@@ -57,14 +57,9 @@ impl Setup {
     #[expect(clippy::disallowed_methods, reason = "the service under test is no task of a service")]
     pub(crate) async fn start(self) -> Server {
         let clock = self.clock.clone();
-        let service = Service::new(
-            self.storage,
-            self.clock,
-            self.limits,
-            self.access,
-            super::workers::some(),
-        )
-        .await;
+        let service =
+            Service::new(self.storage, self.clock, self.limits, self.door, super::workers::some())
+                .await;
         let service = service.expect("the service is put together").with_patience(self.patience);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");
