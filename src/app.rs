@@ -26,6 +26,7 @@ use crate::{
     http::{
         self, App, Parts, Room,
         connections::{self, Patience},
+        tls::Tls,
     },
     model::{Clock, Limits, LogName, LogSettings, ProjectorName},
     projector::{Native, Projector},
@@ -70,6 +71,7 @@ impl From<Access> for Door {
 pub struct Service {
     app: App,
     patience: Patience,
+    tls: Option<Tls>,
 }
 
 impl Service {
@@ -130,7 +132,7 @@ impl Service {
             let cause = problem.cause.map_or_else(String::new, |cause| format!(": {cause}"));
             anyhow::anyhow!("cannot create the default log{cause}")
         })?;
-        Ok(Self { app, patience: Patience::default() })
+        Ok(Self { app, patience: Patience::default(), tls: None })
     }
 
     /// Runs a projector of the program that this service is part of, in a log that exists. It feeds the projection of its
@@ -160,6 +162,12 @@ impl Service {
         Self { patience, ..self }
     }
 
+    /// With TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
     /// Serves until `shutdown` resolves, then finishes what is under way.
     pub async fn run(
         self,
@@ -175,7 +183,7 @@ impl Service {
             tracing::info!("shutting down");
             stopping.stop();
         };
-        let serve = connections::serve(listener, router, connections_max, patience, stop);
+        let serve = connections::serve(listener, router, self.tls, connections_max, patience, stop);
         let grace = async {
             tasks.stopped().await;
             tokio::time::sleep(GRACE).await;

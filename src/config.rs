@@ -62,6 +62,12 @@ pub struct AccessSettings {
     /// A file with a key that may do everything and that no store keeps (`everlog key generate` prints one); implies --authenticate
     #[arg(long, env = "EVERLOG_ROOT_KEY_FILE", value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
+    /// A file with the certificate that is shown, in PEM, its chain behind it: the service speaks TLS. SIGHUP has it read again
+    #[arg(long, env = "EVERLOG_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// A file with the key of --tls-certificate, in PEM
+    #[arg(long, env = "EVERLOG_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
     /// Listen without TLS on an address that is not loopback, because nothing but a proxy that ends TLS reaches it
     #[arg(long, env = "EVERLOG_BEHIND_TLS_PROXY")]
     pub behind_tls_proxy: bool,
@@ -245,10 +251,10 @@ impl ServeSettings {
                  create`; or listen on 127.0.0.1; or say --allow-unauthenticated if the network is yours alone."
             )));
         }
-        if !access.behind_tls_proxy {
+        if !access.behind_tls_proxy && access.tls_certificate.is_none() {
             return Err(Unsafe(format!(
                 "--listen {listen} (EVERLOG_LISTEN) is not a loopback address and the service speaks plain HTTP: keys \
-                 and events could be read on their way. Listen on 127.0.0.1, or say --behind-tls-proxy if nothing but \
+                 and events could be read on their way. Say --tls-certificate and --tls-key; or listen on 127.0.0.1; or say --behind-tls-proxy if nothing but \
                  a proxy that ends TLS reaches this address."
             )));
         }

@@ -1,6 +1,6 @@
 //! `everlog serve`: opens the store, then the port, then says where it is.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use anyhow::Context;
 use tokio::{
@@ -11,11 +11,12 @@ use tokio::{
 use super::line;
 use crate::{
     app::{Access, Door, Service},
-    config::{ServeSettings, read_key},
+    config::{AccessSettings, ServeSettings, read_key},
     engine::{
         clock::SystemClock,
         workers::{Program, Silence, Workers},
     },
+    http::tls::{Tls, TlsError},
     storage::open,
     telemetry,
 };
@@ -30,6 +31,7 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
         origins: settings.access.cors_origins.clone(),
         allowance: settings.allowance.allowance(settings.publish_events_max),
     };
+    let tls = tls(&settings.access)?;
     telemetry::start(&settings.log, settings.log_format)?;
     rustls::crypto::ring::default_provider().install_default().ok();
     // A connection is a file descriptor; the system's usual soft limit is 1,024.
@@ -49,8 +51,15 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     })?;
     // Whoever reads the welcome may send a signal at once.
     let stopped = stopped()?;
-    welcome(&format!("http://{}", listener.local_addr()?), &stored);
-    service.run(listener, stopped).await
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = listener.local_addr()?;
+    let reloading = reload(tls.clone())?;
+    welcome(&format!("{scheme}://{address}"), &stored);
+    let service = service.with_tls(tls);
+    tokio::select! {
+        ran = service.run(listener, stopped) => ran,
+        never = reloading => match never {},
+    }
 }
 
 /// Who is let in.
@@ -76,6 +85,29 @@ fn welcome(base: &str, stored: &str) {
          curl {base}/{stream}",
         env!("CARGO_PKG_VERSION")
     ));
+}
+
+/// The certificate, if there is to be TLS.
+fn tls(settings: &AccessSettings) -> Result<Option<Tls>, TlsError> {
+    let files = settings.tls_certificate.clone().zip(settings.tls_key.clone());
+    files.map(|(certificate, key)| Tls::open(certificate, key)).transpose()
+}
+
+/// Reads the certificate again at each SIGHUP.
+fn reload(tls: Option<Tls>) -> anyhow::Result<impl Future<Output = Infallible>> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangups.recv().await.is_some() {
+            match tls.as_ref().map(Tls::reload) {
+                None => tracing::info!("SIGHUP: there is no certificate to read again"),
+                Some(Ok(())) => tracing::info!("SIGHUP: the certificate was read again"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "SIGHUP: the certificate stays as it was");
+                }
+            }
+        }
+        std::future::pending().await
+    })
 }
 
 /// Resolves at SIGTERM or SIGINT; a second one ends the process at once.

@@ -12,10 +12,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{BoxError, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
@@ -25,6 +28,9 @@ use tokio::{
     task::JoinSet,
     time::Sleep,
 };
+use tokio_rustls::TlsAcceptor;
+
+use super::tls::Tls;
 
 /// What each connection may take.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +49,8 @@ impl Default for Patience {
 
 /// The most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
 /// How long to wait when no connection can be accepted (no file descriptor is free, say).
@@ -53,6 +61,7 @@ const RESPITE: Duration = Duration::from_millis(100);
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Tls>,
     connections_max: usize,
     patience: Patience,
     stop: impl Future<Output = ()>,
@@ -73,12 +82,15 @@ pub async fn serve(
             accepted = accepted => accepted,
             () = &mut stop => break,
         };
-        let service = TowerToHyperService::new(router.clone());
-        let guarded = Guarded::new(stream, patience);
-        let connection = builder.serve_connection(TokioIo::new(guarded), service).into_owned();
-        let connection = graceful.watch(connection);
+        let conversation = Conversation {
+            builder: builder.clone(),
+            service: TowerToHyperService::new(router.clone()),
+            watcher: graceful.watcher(),
+        };
+        let acceptor = tls.as_ref().map(Tls::acceptor);
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            let guarded = Guarded::new(stream, patience);
+            if let Err(error) = conversation.begin(guarded, acceptor).await {
                 tracing::debug!(error, "a connection ended");
             }
             drop(seat);
@@ -88,6 +100,33 @@ pub async fn serve(
     drop(listener);
     graceful.shutdown().await;
     connections.join_all().await;
+}
+
+/// One connection, from its first byte to its last.
+struct Conversation {
+    builder: Builder<TokioExecutor>,
+    service: TowerToHyperService<Router>,
+    watcher: Watcher,
+}
+
+impl Conversation {
+    async fn begin(self, stream: Guarded, acceptor: Option<TlsAcceptor>) -> Result<(), BoxError> {
+        match acceptor {
+            None => self.hold(stream).await,
+            Some(acceptor) => {
+                let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await??;
+                self.hold(stream).await
+            }
+        }
+    }
+
+    async fn hold<S>(self, stream: S) -> Result<(), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let held = self.builder.serve_connection(TokioIo::new(stream), self.service).into_owned();
+        self.watcher.watch(held).await
+    }
 }
 
 async fn accept(listener: &TcpListener, patience: Patience) -> TcpStream {

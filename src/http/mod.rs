@@ -42,6 +42,7 @@ mod state;
 mod stream_state;
 mod tail;
 mod tickets;
+pub mod tls;
 
 use std::{sync::LazyLock, time::Duration};
 

@@ -8,6 +8,7 @@ mod connections;
 mod costly;
 mod cross_origin;
 mod deciding;
+mod encrypted;
 mod exporting;
 mod feeding;
 mod filtering;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use everlog::{
     app::{Access, Door, Service},
-    http::connections::Patience,
+    http::{connections::Patience, tls::Tls},
     model::Limits,
     storage::{Storage, memory::MemoryStore},
     testing::StaticClock,
@@ -24,6 +24,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) door: Door,
     pub(crate) patience: Patience,
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Setup {
@@ -37,6 +38,7 @@ impl Setup {
             limits: Limits::default(),
             door: Access::Loopback.into(),
             patience: Patience::default(),
+            tls: None,
         }
     }
 
@@ -61,6 +63,7 @@ impl Setup {
             Service::new(self.storage, self.clock, self.limits, self.door, super::workers::some())
                 .await;
         let service = service.expect("the service is put together").with_patience(self.patience);
+        let service = service.with_tls(self.tls);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the listener has an address");
         let (stop, stopped) = oneshot::channel::<()>();
