@@ -252,7 +252,7 @@ curl http://127.0.0.1:4100/v1/keys
 
 # revoke_key
 id=$(cut -d '"' -f 4 key.json)
-curl -X DELETE http://127.0.0.1:4100/v1/keys/$id
+curl -X POST http://127.0.0.1:4100/v1/keys/$id/revoke
 
 # create_ticket
 curl http://127.0.0.1:4100/v1/logs/default/tickets \

@@ -282,7 +282,7 @@ pub(super) async fn get_key(
 /// Revoke a key
 ///
 /// For ever. Requests with it are refused, and tails that follow by it end, within 4 seconds on every server of the store.
-#[utoipa::path(delete, path = "/keys/{key_id}", tag = "keys", security(("key" = ["admin"])), params(KeyPath),
+#[utoipa::path(post, path = "/keys/{key_id}/revoke", tag = "keys", security(("key" = ["admin"])), params(KeyPath),
     responses((status = 200, description = "Revoked, now or before.", body = KeyOutput), ReadFailures))]
 pub(super) async fn revoke_key(
     State(app): State<App>,

@@ -132,7 +132,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(logs::list_logs))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(keys::create_key, keys::list_keys))
-        .routes(routes!(keys::get_key, keys::revoke_key));
+        .routes(routes!(keys::get_key))
+        .routes(routes!(keys::revoke_key));
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .nest(PREFIX, resources)
         .routes(routes!(service::get_service))

@@ -19,6 +19,7 @@ mod keys;
 mod lanes;
 mod large_bodies;
 mod listings;
+mod malformed;
 mod methods;
 mod names;
 mod order_of_checks;

@@ -57,6 +57,6 @@ impl Guarded {
     }
 
     pub(crate) async fn revoke(&self, id: &str) -> Answer {
-        self.by(&self.root, Method::DELETE, &format!("/v1/keys/{id}")).send().await
+        self.by(&self.root, Method::POST, &format!("/v1/keys/{id}/revoke")).send().await
     }
 }
