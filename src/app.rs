@@ -8,13 +8,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 use crate::{
-    auth::{KeyText, Scope},
+    auth::{Issuer, KeyText, Scope},
     engine::{
         allowance::Allowance,
         changes::Changes,
         edit::Editor,
         hub::Hubs,
         indexing::Indexer,
+        issuers::Issuers,
         keyring::{Caller, Keyring},
         logs::Logs,
         publish::Publisher,
@@ -46,8 +47,8 @@ pub enum Access {
     Loopback,
     /// Anyone at all.
     Anyone,
-    /// Whoever has a key: one of the store, or this one, which may do everything.
-    Keys { root: Option<KeyText> },
+    /// Whoever has a key of the store, a token of one of these issuers, or this key, which may do everything.
+    Keys { root: Option<KeyText>, issuers: Vec<Issuer> },
 }
 
 /// How clients come in.
@@ -101,14 +102,17 @@ impl Service {
         runners.look().await?;
         let Door { access, origins, allowance } = door.into();
         let loopback_only = matches!(access, Access::Loopback);
-        let (anyone, root) = match access {
-            Access::Loopback | Access::Anyone => {
-                (Some(Caller::trusted("anyone", vec![Scope::everything()], Allowance::ANY)), None)
-            }
-            Access::Keys { root } => (None, root),
+        let (anyone, root, issuers) = match access {
+            Access::Loopback | Access::Anyone => (
+                Some(Caller::trusted("anyone", vec![Scope::everything()], Allowance::ANY)),
+                None,
+                Vec::new(),
+            ),
+            Access::Keys { root, issuers } => (None, root, issuers),
         };
         let app = App::from(Parts {
             keyring: Keyring::new(storage.clone(), clock.clone(), root, allowance, &tasks),
+            issuers: Issuers::open(issuers, clock.clone(), allowance, &tasks).await?,
             anyone,
             origins,
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone()),

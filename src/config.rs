@@ -12,7 +12,7 @@ use clap::Args;
 use governor::Quota;
 
 use crate::{
-    auth::{KeyFault, KeyText},
+    auth::{Issuer, KeyFault, KeyText},
     engine::allowance::Allowance,
     model::Limits,
     storage::{open::StoreUrl, postgres::Connections},
@@ -62,6 +62,9 @@ pub struct AccessSettings {
     /// A file with a key that may do everything and that no store keeps (`everlog key generate` prints one); implies --authenticate
     #[arg(long, env = "EVERLOG_ROOT_KEY_FILE", value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
+    /// A file that says whose tokens are good here, as JSON; implies --authenticate
+    #[arg(long, env = "EVERLOG_JWT_ISSUERS", value_name = "FILE")]
+    pub jwt_issuers: Option<PathBuf>,
     /// A file with the certificate that is shown, in PEM, its chain behind it: the service speaks TLS. SIGHUP has it read again
     #[arg(long, env = "EVERLOG_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,
@@ -83,7 +86,7 @@ impl AccessSettings {
     /// Whether a key is asked for.
     #[must_use]
     pub fn authenticates(&self) -> bool {
-        self.authenticate || self.root_key_file.is_some()
+        self.authenticate || self.root_key_file.is_some() || self.jwt_issuers.is_some()
     }
 }
 
@@ -127,6 +130,24 @@ impl AllowanceSettings {
 pub fn read_key(path: &Path) -> Result<KeyText, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     text.trim().parse().map_err(|fault: KeyFault| fault.to_string())
+}
+
+/// The issuers that a file names.
+pub fn read_issuers(path: &Path) -> Result<Vec<Issuer>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let issuers: Vec<Issuer> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    for Issuer { issuer, jwks_file, jwks_url, .. } in &issuers {
+        let inside = |url: &String| {
+            ["http://127.0.0.1", "http://localhost"].iter().any(|at| url.starts_with(at))
+        };
+        match (jwks_file, jwks_url) {
+            (Some(_), None) => {}
+            (None, Some(url)) if url.starts_with("https://") || inside(url) => {}
+            (None, Some(_)) => return Err(format!("{issuer}: expected a `jwks_url` of https://")),
+            _ => return Err(format!("{issuer}: expected one of `jwks_file` and `jwks_url`")),
+        }
+    }
+    Ok(issuers)
 }
 
 /// How the service logs.
@@ -233,7 +254,8 @@ impl ServeSettings {
                  --authenticate or --root-key-file that one is: leave one of them out."
                 .to_owned()));
         }
-        let keyless = access.authenticates() && access.root_key_file.is_none();
+        let keyless =
+            access.authenticate && access.root_key_file.is_none() && access.jwt_issuers.is_none();
         if keyless && matches!(self.store.store, StoreUrl::Memory) {
             return Err(Unsafe(
                 "--store memory: (EVERLOG_STORE) has no key yet, and nobody could make one: name one with \

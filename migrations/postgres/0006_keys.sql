@@ -17,6 +17,7 @@ CREATE TABLE ticket (
     id            text COLLATE "C" PRIMARY KEY,
     digest        text NOT NULL,
     key_id        text NOT NULL,
+    good_until    bigint,
     -- What a path names, as JSON.
     target        text NOT NULL,
     -- Microseconds since 1970.

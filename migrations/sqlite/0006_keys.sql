@@ -17,6 +17,7 @@ CREATE TABLE ticket (
     id            TEXT PRIMARY KEY,
     digest        TEXT NOT NULL,
     key_id        TEXT NOT NULL,
+    good_until    INTEGER,
     -- What a path names, as JSON.
     target        TEXT NOT NULL,
     -- Microseconds since 1970.

@@ -7,10 +7,13 @@
 
 mod key;
 mod scope;
+mod signature;
 mod ticket;
+mod token;
 
 pub use self::{
     key::{ApiKey, Digest, KeyFault, KeyText, Kind, Standing},
     scope::{ALL, Action, Glob, Principal, SCOPES_MAX, Scope},
     ticket::{FIRST_USE_SECONDS, RESUMES_SECONDS, Ticket},
+    token::{Issuer, TokenFault, TokenKeys, Verified, claimed_issuer, verify},
 };

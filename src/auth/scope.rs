@@ -137,6 +137,12 @@ impl Scope {
         Self { log: Glob::default(), category: Glob::default(), actions: Action::ALL.into() }
     }
 
+    /// To read, everywhere.
+    #[must_use]
+    pub fn reading() -> Self {
+        Self { actions: [Action::Read].into(), ..Self::everything() }
+    }
+
     fn gives(&self, action: Action, log: &str) -> bool {
         self.actions.contains(&action) && self.log.covers(log)
     }
@@ -148,28 +154,32 @@ pub struct Principal {
     /// The id of a key, or the subject that an issuer names.
     pub name: String,
     pub scopes: Vec<Scope>,
+    /// What the scopes give at most.
+    pub bounds: Option<Vec<Scope>>,
 }
 
 impl Principal {
     /// Whether it may do this in a category of a log. What is about all categories, or all logs, is asked by [`ALL`].
     #[must_use]
     pub fn may(&self, action: Action, log: &str, category: &str) -> bool {
-        let gives = |scope: &Scope| scope.gives(action, log) && scope.category.covers(category);
-        self.scopes.iter().any(gives)
+        self.has(|scope| scope.gives(action, log) && scope.category.covers(category))
     }
 
     /// Whether it may do this in any category of a log: what is asked for in particular is judged later.
     #[must_use]
     pub fn may_somewhere(&self, action: Action, log: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.gives(action, log))
+        self.has(|scope| scope.gives(action, log))
     }
 
     /// Whether it may do this in all categories of some log: which one is judged later.
     #[must_use]
     pub fn may_in_some_log(&self, action: Action) -> bool {
-        self.scopes
-            .iter()
-            .any(|scope| scope.gives(action, scope.log.as_str()) && scope.category.covers(ALL))
+        self.has(|scope| scope.actions.contains(&action) && scope.category.covers(ALL))
+    }
+
+    fn has(&self, gives: impl Fn(&Scope) -> bool) -> bool {
+        let within = |bounds: &Vec<Scope>| bounds.iter().any(&gives);
+        self.scopes.iter().any(&gives) && self.bounds.as_ref().is_none_or(within)
     }
 
     /// Whether it is an administrator of all logs of these scopes, and so of the keys that have them.
@@ -236,7 +246,7 @@ mod tests {
     fn what_no_scope_gives_is_denied() {
         let scope =
             Scope { log: glob("shop-*"), category: glob("orders"), actions: [Action::Read].into() };
-        let who = Principal { name: "k".to_owned(), scopes: vec![scope] };
+        let who = Principal { name: "k".to_owned(), scopes: vec![scope], bounds: None };
         assert!(who.may(Action::Read, "shop-1", "orders"));
         assert!(who.may_somewhere(Action::Read, "shop-1"));
         for (action, log, category) in [
@@ -252,10 +262,24 @@ mod tests {
     }
 
     #[test]
+    fn bounds_are_not_passed() {
+        let read = |log: &str| Scope {
+            log: glob(log),
+            actions: [Action::Read].into(),
+            ..Scope::everything()
+        };
+        let (scopes, bounds) = (vec![Scope::everything()], Some(vec![read("a*")]));
+        let who = Principal { name: "k".to_owned(), scopes, bounds };
+        assert!(who.may(Action::Read, "ab", "c"));
+        assert!(!who.may(Action::Read, "b", "c") && !who.may(Action::Append, "ab", "c"));
+        assert!(!who.administers(&[read("ab")]));
+    }
+
+    #[test]
     fn no_action_gives_another() {
         for given in Action::ALL {
             let scope = Scope { actions: [given].into(), ..Scope::everything() };
-            let who = Principal { name: "k".to_owned(), scopes: vec![scope] };
+            let who = Principal { name: "k".to_owned(), scopes: vec![scope], bounds: None };
             for asked in Action::ALL {
                 assert_eq!(who.may(asked, "a", "b"), asked == given, "{given:?} {asked:?}");
             }

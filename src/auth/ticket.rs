@@ -13,8 +13,10 @@ pub const RESUMES_SECONDS: i64 = 12 * 60 * 60;
 pub struct Ticket {
     pub id: String,
     pub digest: Digest,
-    /// The id of the key in whose name it is.
+    /// The id of the key in whose name it is, or the subject of a token.
     pub key: String,
+    /// Until when that token is good.
+    pub good_until: Option<Timestamp>,
     /// What the path of its tail names, as JSON.
     pub target: String,
     pub created_at: Timestamp,
@@ -27,7 +29,7 @@ impl Ticket {
     pub fn is_good(&self, now: Timestamp) -> bool {
         let seconds =
             if self.first_used_at.is_some() { RESUMES_SECONDS } else { FIRST_USE_SECONDS };
-        now < self.ends(seconds)
+        now < self.ends(seconds) && self.good_until.is_none_or(|until| now < until)
     }
 
     /// So many seconds after it was made.
@@ -48,12 +50,14 @@ mod tests {
             id: String::new(),
             digest: Digest::NONE,
             key: String::new(),
+            good_until: None,
             target: String::new(),
             created_at: at(0),
             first_used_at: None,
         };
         assert!(unused.is_good(at(59)) && !unused.is_good(at(60)));
         let used = Ticket { first_used_at: Some(at(59)), ..unused };
+        assert!(!Ticket { good_until: Some(at(70)), ..used.clone() }.is_good(at(70)));
         assert!(used.is_good(at(60)) && used.is_good(at(43_199)) && !used.is_good(at(43_200)));
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 use super::line;
 use crate::{
     app::{Access, Door, Service},
-    config::{AccessSettings, ServeSettings, read_key},
+    config::{AccessSettings, ServeSettings, read_issuers, read_key},
     engine::{
         clock::SystemClock,
         workers::{Program, Silence, Workers},
@@ -70,11 +70,16 @@ fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
         return Ok(if loopback_only { Access::Loopback } else { Access::Anyone });
     }
     let root = asked.root_key_file.as_deref().map(|path| {
-        let told = || format!("--root-key-file {} (EVERLOG_ROOT_KEY_FILE)", path.display());
-        read_key(path).map_err(|why| anyhow::anyhow!("{}: {why}", told()))
+        let told =
+            |why| format!("--root-key-file {} (EVERLOG_ROOT_KEY_FILE): {why}", path.display());
+        read_key(path).map_err(|why| anyhow::anyhow!(told(why)))
     });
-    let root = root.transpose()?;
-    Ok(Access::Keys { root })
+    let issuers = asked.jwt_issuers.as_deref().map(|path| {
+        let told = |why| format!("--jwt-issuers {} (EVERLOG_JWT_ISSUERS): {why}", path.display());
+        read_issuers(path).map_err(|why| anyhow::anyhow!(told(why)))
+    });
+    let (root, issuers) = (root.transpose()?, issuers.transpose()?.unwrap_or_default());
+    Ok(Access::Keys { root, issuers })
 }
 
 fn welcome(base: &str, stored: &str) {

@@ -35,7 +35,9 @@ const KNOWN_MAX: usize = 10_000;
 pub struct Caller {
     pub principal: Principal,
     /// What it has asked for.
-    pub meter: Meter,
+    pub meter: Arc<Meter>,
+    /// Until when a token is good that it was admitted by; a key is looked up instead.
+    until: Option<Timestamp>,
     /// Cancelled when what it was admitted by is no longer good.
     ended: CancellationToken,
 }
@@ -44,9 +46,32 @@ impl Caller {
     /// Who may do all of this for as long as the process lives.
     #[must_use]
     pub fn trusted(name: &str, scopes: Vec<Scope>, allowance: Allowance) -> Arc<Self> {
-        let principal = Principal { name: name.to_owned(), scopes };
-        let meter = Meter::new(allowance);
-        Arc::new(Self { principal, meter, ended: CancellationToken::new() })
+        let principal = Principal { name: name.to_owned(), scopes, bounds: None };
+        let meter = Arc::new(Meter::new(allowance));
+        Arc::new(Self { principal, meter, until: None, ended: CancellationToken::new() })
+    }
+
+    /// Who may do this until then.
+    #[must_use]
+    pub fn until(
+        principal: Principal,
+        meter: Option<Arc<Meter>>,
+        allowance: Allowance,
+        until: Timestamp,
+    ) -> Arc<Self> {
+        let meter = meter.unwrap_or_else(|| Arc::new(Meter::new(allowance)));
+        Arc::new(Self { principal, meter, until: Some(until), ended: CancellationToken::new() })
+    }
+
+    /// Whether what it was admitted by says that it is good at a time.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// Tells whatever goes on for it to end.
+    pub fn end(&self) {
+        self.ended.cancel();
     }
 
     /// Resolves when it is admitted no longer.
@@ -70,6 +95,8 @@ pub enum Refused {
     Expired,
     #[error("was revoked")]
     Revoked,
+    #[error("{0}")]
+    Token(&'static str),
 }
 
 /// Who is let in.
@@ -185,6 +212,7 @@ impl Keyring {
             id: text.id().to_owned(),
             digest: text.digest(),
             key: by.principal.name.clone(),
+            good_until: by.until,
             target,
             created_at: now,
             first_used_at: None,
@@ -212,6 +240,12 @@ impl Keyring {
         }
         if ticket.first_used_at.is_none() {
             self.storage.keys.use_ticket(&ticket.id, now).await?;
+        }
+        if let Some(until) = ticket.good_until {
+            // What its maker might read was judged when it was made.
+            let (name, bounds) = (ticket.key, Some(vec![Scope::reading()]));
+            let principal = Principal { name, scopes: vec![Scope::everything()], bounds };
+            return Ok(Ok(Caller::until(principal, None, self.allowance, until)));
         }
         if let Some((_, caller)) = &self.root
             && caller.principal.name == ticket.key

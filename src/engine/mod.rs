@@ -10,6 +10,7 @@ pub mod fed;
 pub mod hub;
 pub mod ids;
 pub mod indexing;
+pub mod issuers;
 pub mod keyring;
 pub mod logs;
 pub mod preview;

@@ -130,10 +130,16 @@ pub(super) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Arc<C
         return Err(unauthenticated(detail, ""));
     };
     let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).unwrap_or_default();
-    let key = token.trim().parse::<KeyText>();
-    let Some(key) = key.ok().filter(|_| scheme.eq_ignore_ascii_case("bearer")) else {
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") {
         let detail = "Authorization is no key: expected `Bearer evl_ID_SECRET`.";
         return Err(unauthenticated(detail, INVALID));
+    }
+    let Ok(key) = token.parse::<KeyText>() else {
+        let admitted = app.issuers.admit(token).await;
+        return admitted.map_err(|refused| {
+            unauthenticated(&format!("The token {refused}. A key is `evl_ID_SECRET`."), INVALID)
+        });
     };
     let admitted = app.keyring.admit(&key).await?;
     admitted.map_err(|refused| unauthenticated(&format!("The key {refused}."), INVALID))

@@ -8,6 +8,7 @@ use crate::{
         changes::Changes,
         edit::Editor,
         indexing::Indexer,
+        issuers::Issuers,
         keyring::{Caller, Keyring},
         logs::Logs,
         publish::Publisher,
@@ -55,6 +56,7 @@ pub struct Parts {
     pub limits: Limits,
     pub room: Room,
     pub keyring: Keyring,
+    pub issuers: Issuers,
     /// Who asks, while there is no authentication.
     pub anyone: Option<Arc<Caller>>,
     /// The origins whose pages may speak to the service from a browser.

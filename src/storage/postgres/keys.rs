@@ -74,6 +74,7 @@ impl Keys for PostgresStore {
             .bind(&ticket.id)
             .bind(ticket.digest.kept())
             .bind(&ticket.key)
+            .bind(ticket.good_until.map(Timestamp::micros))
             .bind(&ticket.target)
             .bind(ticket.created_at.micros());
         self.change_key(insert).await

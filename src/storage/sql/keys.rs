@@ -34,15 +34,17 @@ pub(in crate::storage) fn row(key: &ApiKey) -> Result<KeyRow, StorageError> {
     Ok((id, digest, description, scopes, created_at, expires_at, revoked_at))
 }
 
-/// id, digest, key, target, created, first used
-pub(in crate::storage) type TicketRow = (String, String, String, String, i64, Option<i64>);
+/// id, digest, key, good until, target, created, first used
+pub(in crate::storage) type TicketRow =
+    (String, String, String, Option<i64>, String, i64, Option<i64>);
 
 pub(in crate::storage) fn ticket(row: TicketRow) -> Ticket {
-    let (id, digest, key, target, created_at, first_used_at) = row;
+    let (id, digest, key, good_until, target, created_at, first_used_at) = row;
     Ticket {
         id,
         digest: Digest::of_kept(&digest),
         key,
+        good_until: good_until.map(Timestamp::of_stored),
         target,
         created_at: Timestamp::of_stored(created_at),
         first_used_at: first_used_at.map(Timestamp::of_stored),

@@ -70,6 +70,7 @@ impl Keys for SqliteStore {
             .bind(&ticket.id)
             .bind(ticket.digest.kept())
             .bind(&ticket.key)
+            .bind(ticket.good_until.map(Timestamp::micros))
             .bind(&ticket.target)
             .bind(ticket.created_at.micros());
         insert.execute(&mut *turn).await.map_err(of_query)?;

@@ -101,6 +101,7 @@ pub(super) async fn a_ticket_is_used_for_the_first_time_once(store: TestStore) {
         id: text.id().to_owned(),
         digest: text.digest(),
         key: key.id,
+        good_until: Some(store.clock.now()),
         target: r#"{"log":"ä\""}"#.to_owned(),
         created_at: store.clock.now(),
         first_used_at: None,

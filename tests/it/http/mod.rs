@@ -38,4 +38,5 @@ mod stream_states;
 mod switching;
 mod tailing;
 mod tickets;
+mod tokens;
 mod waiting;

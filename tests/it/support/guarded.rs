@@ -25,7 +25,11 @@ impl Guarded {
 
     pub(crate) async fn over(setup: Setup) -> Self {
         let root = KeyText::mint(Kind::Key, ids::letters);
-        let access = Access::Keys { root: Some(root.clone()) };
+        let issuers = match setup.door.access {
+            Access::Keys { issuers, .. } => issuers,
+            _ => Vec::new(),
+        };
+        let access = Access::Keys { root: Some(root.clone()), issuers };
         let door = Door { access, ..setup.door };
         Self { server: Setup { door, ..setup }.start().await, root: root.reveal() }
     }

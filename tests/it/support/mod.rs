@@ -16,6 +16,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod sqlite;
+pub(crate) mod tokens;
 pub(crate) mod trouble;
 pub(crate) mod walk;
 pub(crate) mod workers;
