@@ -6,5 +6,8 @@ use clap::Parser;
 use everlog::cli::{self, CommandLine};
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| cli::has_password(&argument)) {
+        return cli::refuse_password();
+    }
     cli::run(CommandLine::parse())
 }

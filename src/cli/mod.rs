@@ -71,6 +71,25 @@ enum Edition {
 /// Something is wrong with the settings (sysexits.h): to start again will not help.
 const EX_CONFIG: u8 = 78;
 
+/// Whether an argument is the URL of a database with a password in it.
+#[must_use]
+pub fn has_password(argument: &str) -> bool {
+    let rest = argument.split_once("postgres://").or_else(|| argument.split_once("postgresql://"));
+    let authority = rest.and_then(|(_, rest)| rest.split(['/', '?']).next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':')) || argument.contains("password=")
+}
+
+/// Whoever lists the processes of a machine sees their arguments.
+#[must_use]
+pub fn refuse_password() -> ExitCode {
+    line::tell(
+        "everlog: a password stands in an argument, which every user of this machine can see: set EVERLOG_STORE to the URL, \
+         or PGPASSWORD to the password, or keep it in ~/.pgpass",
+    );
+    ExitCode::from(EX_CONFIG)
+}
+
 /// Runs a command to its end.
 #[must_use]
 pub fn run(line: CommandLine) -> ExitCode {

@@ -67,9 +67,32 @@ fn bad_configuration_dies_before_anything_is_made_and_names_the_flag() {
 #[test]
 fn a_store_that_cannot_be_reached_is_named_without_its_password() {
     let url = "postgres://joe:secret-canary@127.0.0.1:1/nowhere";
-    let said = refused(&["serve", "--listen", "127.0.0.1:0", "--store", url]);
+    let folder = folder();
+    let mut command = everlog(folder.path());
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("EVERLOG_STORE", url);
+    let output = command.output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("--store") && said.contains("127.0.0.1:1"), "{said}");
     assert!(!said.contains("secret-canary"), "{said}");
+}
+
+#[test]
+fn a_password_stands_in_no_argument() {
+    for store in [
+        "postgres://joe:secret-canary@db/nowhere",
+        "postgresql://joe:secret-canary@db",
+        "postgres://db/nowhere?user=joe&password=secret-canary",
+    ] {
+        for arguments in [vec!["serve", "--store", store], vec!["key", "list", "--store", store]] {
+            let said = refused(&arguments);
+            assert!(said.contains("EVERLOG_STORE") && !said.contains("canary"), "{said}");
+        }
+        let said = refused(&["serve", &format!("--store={store}")]);
+        assert!(said.contains("EVERLOG_STORE"), "{said}");
+    }
+    for store in ["postgres://joe@db:5432/nowhere", "postgres://db:5432", "sqlite:a:b@c.db"] {
+        assert!(!everlog::cli::has_password(store), "{store}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The binary as a user meets it: commands, configuration, files, and kills.
 
 mod bench;
+mod canaries;
 mod chaos;
 mod commands;
 mod counts;

@@ -37,6 +37,7 @@ mod quotas;
 mod stream_states;
 mod switching;
 mod tailing;
+mod tenants;
 mod tickets;
 mod tokens;
 mod waiting;

@@ -92,6 +92,13 @@ impl Database {
         self.server.admin.clone().database(&self.name).to_url_lossy().to_string()
     }
 
+    /// The same with a password, of which a throwaway server takes any.
+    pub(crate) fn url_with(&self, password: &str) -> String {
+        let admin = self.server.admin.clone().database(&self.name);
+        let admin = if self.server.throwaway { admin.password(password) } else { admin };
+        admin.to_url_lossy().to_string()
+    }
+
     /// The store in this database.
     pub(crate) async fn store(&self) -> (Arc<PostgresStore>, Arc<StaticClock>) {
         let clock = Arc::new(StaticClock::default());

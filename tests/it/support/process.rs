@@ -19,7 +19,7 @@ impl Process {
     /// `everlog serve`, on a free port.
     pub(crate) fn serve(store: &str, folder: &Path) -> Self {
         let mut command = everlog(folder);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--store", store]);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).env("EVERLOG_STORE", store);
         Self::start(command)
     }
 
