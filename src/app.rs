@@ -18,6 +18,7 @@ use crate::{
         issuers::Issuers,
         keyring::{Caller, Keyring},
         logs::Logs,
+        metrics::Metrics,
         publish::Publisher,
         runners::Runners,
         tail::Tails,
@@ -84,7 +85,7 @@ impl Service {
         door: impl Into<Door>,
         workers: Workers,
     ) -> anyhow::Result<Self> {
-        let tasks = Tasks::default();
+        let (tasks, metrics) = (Tasks::default(), Arc::<Metrics>::default());
         let hubs = Hubs::new(storage.clone(), tasks.clone());
         let changes = Changes::new(storage.clone(), tasks.clone());
         let tails = Tails::new(storage.clone(), hubs.clone(), tasks.clone(), limits);
@@ -115,7 +116,9 @@ impl Service {
             issuers: Issuers::open(issuers, clock.clone(), allowance, &tasks).await?,
             anyone,
             origins,
-            publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone()),
+            publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone())
+                .with_metrics(metrics.clone()),
+            metrics,
             editor: Editor::new(storage.clone(), changes.clone(), tasks.clone()),
             changes,
             indexer: Indexer::new(storage.clone(), &tasks),

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::hub::Hubs;
+use super::{hub::Hubs, metrics::Metrics};
 use crate::{
     model::{Ack, Clock, Lane, Log, Publish},
     storage::{
@@ -47,6 +47,8 @@ pub(super) struct Request {
     pub publish: Publish,
     pub log: Arc<Log>,
     pub reply: oneshot::Sender<Answer>,
+    /// Since when it waits.
+    pub since: Instant,
     /// Until then it may be written.
     pub deadline: Instant,
     /// Whether an earlier attempt may have written it, and what that attempt had decided.
@@ -88,6 +90,7 @@ pub(super) struct Committer {
     pub storage: Storage,
     pub clock: Arc<dyn Clock>,
     pub hubs: Hubs,
+    pub metrics: Arc<Metrics>,
     pub lane: Lane,
     heads: Option<Heads>,
     /// For how many batches more replays, and old streams that are not known, are expected.
@@ -96,9 +99,15 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(storage: Storage, clock: Arc<dyn Clock>, hubs: Hubs, lane: Lane) -> Self {
+    pub(super) fn new(
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        hubs: Hubs,
+        metrics: Arc<Metrics>,
+        lane: Lane,
+    ) -> Self {
         let old_streams = OLD_STREAMS_EXPECTED;
-        Self { storage, clock, hubs, lane, heads: None, replays: 0, old_streams }
+        Self { storage, clock, hubs, metrics, lane, heads: None, replays: 0, old_streams }
     }
 
     /// Commits what is queued, until there is nobody left to queue anything.
@@ -130,6 +139,9 @@ impl Committer {
 
     /// Commits a batch: what can be in one step, the rest in a critical section.
     async fn commit(&mut self, batch: Vec<Request>) {
+        for request in &batch {
+            self.metrics.queue.observe(request.since.elapsed().as_secs_f64());
+        }
         let rest = self.extend(batch).await;
         self.append(rest).await;
     }
@@ -163,9 +175,11 @@ impl Committer {
             self.heads = Some(heads);
             return rest;
         }
+        let begun = Instant::now();
         let extended = guarded(self.storage.events.extend(&log, self.lane, end, &events)).await;
         match extended {
             Ok(true) => {
+                self.metrics.committed("step", events.len(), begun.elapsed());
                 self.heads = Some(heads);
                 self.hubs.committed(&log, events.iter());
                 decided.into_iter().for_each(|(request, ack)| request.answer(Ok(Ok(ack))));
@@ -219,12 +233,17 @@ impl Committer {
         let mut parts = vec![requests];
         let mut backoff = BACKOFF_FIRST;
         let mut trouble: Option<StorageError> = None;
+        let mut begun = Instant::now();
         while let Some(part) = parts.pop() {
             let mut part = in_time(part, trouble.as_ref());
             let Some(log) = part.last().map(|request| request.log.clone()) else { continue };
             let batch: Vec<Publish> = part.iter().map(|r| r.publish.clone()).collect();
             match guarded(self.storage.events.append(&log, &batch)).await {
                 Ok(outcomes) => {
+                    let written = outcomes.iter().flatten().filter(|ack| !ack.replayed);
+                    let events = written.flat_map(|ack| &ack.writes).map(|w| w.events.len()).sum();
+                    self.metrics.committed("section", events, begun.elapsed());
+                    begun = Instant::now();
                     self.settle(&log, part, outcomes);
                     (backoff, trouble) = (BACKOFF_FIRST, None);
                 }

@@ -13,6 +13,7 @@ pub mod indexing;
 pub mod issuers;
 pub mod keyring;
 pub mod logs;
+pub mod metrics;
 pub mod preview;
 mod program;
 pub mod publish;

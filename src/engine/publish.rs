@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     commit::{Committer, Request},
     hub::Hubs,
+    metrics::Metrics,
     tasks::Tasks,
 };
 use crate::{
@@ -44,6 +45,7 @@ pub struct Publisher {
     tasks: Tasks,
     in_flight: Arc<Semaphore>,
     patience: Duration,
+    metrics: Arc<Metrics>,
     committers: Arc<Mutex<Queues>>,
 }
 
@@ -55,7 +57,14 @@ impl Publisher {
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, hubs: Hubs, tasks: Tasks) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         let committers = Arc::default();
-        Self { storage, clock, hubs, tasks, in_flight, patience: PATIENCE, committers }
+        let metrics = Arc::default();
+        Self { storage, clock, hubs, tasks, in_flight, patience: PATIENCE, metrics, committers }
+    }
+
+    /// Counted by these.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// With another patience for the store.
@@ -66,6 +75,20 @@ impl Publisher {
 
     /// Publishes. A caller that goes away does not undo what it asked for.
     pub async fn publish(&self, log: &Arc<Log>, publish: Publish) -> Result<Ack, PublishError> {
+        let events = publish.events().count();
+        let done = self.queued(log, publish).await;
+        let outcome = match &done {
+            Ok(ack) if ack.replayed => "replayed",
+            Ok(_) => "written",
+            Err(PublishError::Refused(_)) => "refused",
+            Err(PublishError::Storage(error)) if error.may_have_written() => "unknown",
+            Err(PublishError::Storage(_)) => "unwritten",
+        };
+        self.metrics.published(outcome, events);
+        done
+    }
+
+    async fn queued(&self, log: &Arc<Log>, publish: Publish) -> Result<Ack, PublishError> {
         let Ok(permit) = self.in_flight.clone().try_acquire_owned() else {
             return Err(StorageError::Unavailable("too many publishes under way".into()).into());
         };
@@ -75,6 +98,7 @@ impl Publisher {
             publish,
             log: log.clone(),
             reply,
+            since: Instant::now(),
             deadline: Instant::now() + self.patience,
             in_doubt: false,
             decided: None,
@@ -110,6 +134,7 @@ impl Publisher {
     }
 
     fn committer(&self, lane: Lane) -> Committer {
-        Committer::new(self.storage.clone(), self.clock.clone(), self.hubs.clone(), lane)
+        let (storage, clock) = (self.storage.clone(), self.clock.clone());
+        Committer::new(storage, clock, self.hubs.clone(), self.metrics.clone(), lane)
     }
 }

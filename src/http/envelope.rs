@@ -4,7 +4,7 @@
 use axum::{
     BoxError,
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -18,7 +18,7 @@ use super::{
     meter::Slip,
     state::App,
 };
-use crate::engine::ids;
+use crate::engine::{ids, metrics::OfAnswer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -42,6 +42,8 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
     let id = ids::mint().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::debug_span!("request", id, %method, path);
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let started = tokio::time::Instant::now();
     let answer = async {
         match judge(&app, &request) {
@@ -51,8 +53,10 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
     };
     let response = answer.instrument(span.clone()).await;
     let mut response = span.in_scope(|| written(response, &method, &path, &id));
-    let milliseconds = started.elapsed().as_millis();
-    let status = response.status().as_u16();
+    let (took, status) = (started.elapsed(), response.status().as_u16());
+    let answer = OfAnswer { method: method.to_string(), route, status };
+    app.metrics.answers.get_or_create(&answer).observe(took.as_secs_f64());
+    let milliseconds = took.as_millis();
     span.in_scope(|| tracing::debug!(status, milliseconds, "answered"));
     slip.tell(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -1,4 +1,5 @@
-//! Metrics, as OpenMetrics text: how projectors are. What they are measured from is read when they are asked for.
+//! Metrics, as OpenMetrics text: what was counted and timed ([`Metrics`](crate::engine::metrics::Metrics)), and what is read when
+//! they are asked for: how projectors are, the store, its connections, the process.
 
 use axum::{
     extract::State,
@@ -7,8 +8,8 @@ use axum::{
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{family::Family, gauge::Gauge},
-    registry::Registry,
+    metrics::{family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     query::Query,
     state::App,
 };
-use crate::storage::StorageError;
+use crate::storage::{Pool, StorageError, Usage};
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -46,6 +47,11 @@ struct OfName {
     name: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPool {
+    pool: &'static str,
+}
+
 /// What a revision may do.
 const STATUSES: [&str; 5] = ["building", "live", "faulted", "paused", "idle"];
 
@@ -69,8 +75,9 @@ const GAUGES: [(&str, &str, Told); 7] = [
 
 /// Get metrics
 ///
-/// For Prometheus and whoever else reads OpenMetrics: of each revision of a projector its status, its place, how far it is
-/// behind, what waits and what it ignored.
+/// For Prometheus and whoever else reads OpenMetrics: publishes, commits, tails, queries and answers of this process; the
+/// store's size and connections; and of each revision of a projector its status, its place, how far it is behind, what waits
+/// and what it ignored.
 #[utoipa::path(get, path = "/metrics", tag = "service", security(("key" = ["monitor"])),
     responses((status = 200, description = "The metrics.", body = String,
                content_type = "application/openmetrics-text"), ReadFailures))]
@@ -81,11 +88,51 @@ pub(super) async fn get_metrics(
 ) -> Result<Response, Problem> {
     query.finish()?;
     let mut registry = Registry::default();
-    projectors(registry.sub_registry_with_prefix("everlog_projector"), &all(&app).await?);
+    let own = registry.sub_registry_with_prefix("everlog");
+    app.metrics.register(own);
+    store(own, app.storage.health.usage().await?);
+    projectors(own.sub_registry_with_prefix("projector"), &all(&app).await?);
+    process(registry.sub_registry_with_prefix("process"));
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| StorageError::Broken(error.into()))?;
     let headers = [(header::CONTENT_TYPE, MEDIA_TYPE), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, text).into_response())
+}
+
+/// The store, and which Everlog it is that asks it.
+fn store(registry: &mut Registry, usage: Usage) {
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "The version of the service", build);
+    if let Some(bytes) = usage.bytes {
+        let size = Gauge::<i64>::default();
+        size.set(bytes);
+        registry.register_with_unit("store_size", "The store on disk", Unit::Bytes, size);
+    }
+    let (used, max) = (Family::<OfPool, Gauge>::default(), Family::<OfPool, Gauge>::default());
+    for Pool { name: pool, used: now, max: most } in usage.pools {
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        used.get_or_create(&OfPool { pool }).set(number(now));
+        max.get_or_create(&OfPool { pool }).set(number(most));
+    }
+    registry.register("pool_connections_used", "Connections to the store in use", used);
+    registry.register("pool_connections_max", "Connections to the store at most", max);
+}
+
+/// The process, by the names that all of them have; nothing where there is no /proc.
+fn process(registry: &mut Registry) {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let resident = pages.and_then(|text| text.split(' ').nth(1)?.parse::<i64>().ok());
+    if let Some(pages) = resident {
+        let memory = Gauge::<i64>::default();
+        memory.set(pages.saturating_mul(i64::try_from(rustix::param::page_size()).unwrap_or(4096)));
+        let help = "Memory that the process has in use";
+        registry.register_with_unit("resident_memory", help, Unit::Bytes, memory);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        let open = Gauge::<i64>::default();
+        open.set(i64::try_from(files.count()).unwrap_or(i64::MAX));
+        registry.register("open_fds", "Files and sockets that the process has open", open);
+    }
 }
 
 fn projectors(registry: &mut Registry, found: &[Health]) {

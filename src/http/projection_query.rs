@@ -201,7 +201,7 @@ pub(super) async fn search_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_query(&body)?;
-    let _turn = at_once(by.meter.query())?;
+    let _turn = (at_once(by.meter.query())?, app.metrics.query());
     reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     Ok(placed(at.fed.as_ref(), answer(search.page(&query).await?)))
@@ -225,7 +225,7 @@ pub(super) async fn count_projection(
     let asked = parameters.reached();
     parameters.finish()?;
     let query = body_count(&body)?;
-    let _turn = at_once(by.meter.query())?;
+    let _turn = (at_once(by.meter.query())?, app.metrics.query());
     reached(&app, &at.log, &mut at.name, None, &mut at.fed, asked).await?;
     let search = Search { app: &app, log: at.log, name: Some(at.name) };
     Ok(placed(at.fed.as_ref(), search.count(&query).await?))
@@ -247,7 +247,7 @@ pub(super) async fn search_projections(
     negotiate(&headers, &[MediaType::Json])?;
     parameters.finish()?;
     let query = body_query(&body)?;
-    let _turn = at_once(by.meter.query())?;
+    let _turn = (at_once(by.meter.query())?, app.metrics.query());
     Search { app: &app, log: at.log, name: None }.page(&query).await.map(answer)
 }
 
@@ -267,7 +267,7 @@ pub(super) async fn count_projections(
     negotiate(&headers, &[MediaType::Json])?;
     parameters.finish()?;
     let query = body_count(&body)?;
-    let _turn = at_once(by.meter.query())?;
+    let _turn = (at_once(by.meter.query())?, app.metrics.query());
     Search { app: &app, log: at.log, name: None }.count(&query).await
 }
 
@@ -291,7 +291,7 @@ pub(super) async fn find_entries(
     let stream = parameters.one("stream");
     let asked = parameters.reached();
     parameters.finish()?;
-    let _turn = at_once(by.meter.query())?;
+    let _turn = (at_once(by.meter.query())?, app.metrics.query());
     match (text, category) {
         (Some(_), Some(_)) => {
             let fault = Fault::parameter("query", "goes without `category` and `stream`");

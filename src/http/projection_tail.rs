@@ -110,12 +110,13 @@ pub(super) async fn tail_projection(
         projection,
         revision,
         name: at.name,
-        app,
+        app: app.clone(),
         following,
         query,
     };
     frames.open(after).await?;
     streamed(
+        &app,
         by,
         stream::unfold(frames, |mut frames| async move {
             let frame = frames.next().await?;

@@ -40,9 +40,15 @@ pub(super) async fn tail_projector(
     query.one(TICKET);
     query.finish()?;
     revisions(&app, &at).await?;
-    let frames =
-        Frames { app, at, told: String::new(), stage: Stage::Start, quiet_since: Instant::now() };
+    let frames = Frames {
+        app: app.clone(),
+        at,
+        told: String::new(),
+        stage: Stage::Start,
+        quiet_since: Instant::now(),
+    };
     streamed(
+        &app,
         by,
         stream::unfold(frames, |mut frames| async move {
             let frame = frames.next().await?;

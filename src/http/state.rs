@@ -11,6 +11,7 @@ use crate::{
         issuers::Issuers,
         keyring::{Caller, Keyring},
         logs::Logs,
+        metrics::Metrics,
         publish::Publisher,
         runners::Runners,
         tail::Tails,
@@ -55,6 +56,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     pub room: Room,
+    pub metrics: Arc<Metrics>,
     pub keyring: Keyring,
     pub issuers: Issuers,
     /// Who asks, while there is no authentication.

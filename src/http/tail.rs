@@ -120,8 +120,15 @@ pub(super) async fn tail(
     }
     let positions = matches!(source, Source::Stream(_));
     let tail = app.tails.follow(&log, source, from, filter).await?;
-    let frames = Frames { app, tail, positions, stage: Stage::Start, quiet_since: Instant::now() };
+    let frames = Frames {
+        app: app.clone(),
+        tail,
+        positions,
+        stage: Stage::Start,
+        quiet_since: Instant::now(),
+    };
     streamed(
+        &app,
         by,
         stream::unfold(frames, |mut frames| async move {
             let frame = frames.next().await?;
@@ -132,10 +139,11 @@ pub(super) async fn tail(
 
 /// An answer of frames, for as long as its caller is let in.
 pub(super) fn streamed(
+    app: &App,
     by: Arc<Caller>,
     frames: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Result<Response, Problem> {
-    let seat = at_once(by.meter.tail())?;
+    let seat = (at_once(by.meter.tail())?, app.metrics.tail());
     let watched = by.clone();
     let frames = frames.take_until(async move { watched.ended().await });
     let last = stream::iter([by]).filter_map(async |by| by.is_over().then(|| bye("key-ended")));
@@ -255,6 +263,10 @@ impl Frames {
     }
 
     fn events(&self, events: &[(SharedEvent, Option<Cursor>)]) -> Bytes {
+        if let (Stage::Live, Some((last, _))) = (self.stage, events.last()) {
+            let lag = self.app.clock.now().since(last.event.recorded_at);
+            self.app.metrics.tail_lag.observe(lag.as_secs_f64());
+        }
         let mut frames = Vec::with_capacity(events.iter().map(|(e, _)| e.event.bytes()).sum());
         for (shared, cursor) in events {
             match cursor {

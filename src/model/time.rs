@@ -63,6 +63,12 @@ impl Timestamp {
         self.0
     }
 
+    /// How long after another it is; nothing if it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_micros(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
+    }
+
     /// The earliest instant there is.
     pub const MIN: Self = Self(MICROS_MIN);
 }

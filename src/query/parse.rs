@@ -6,7 +6,7 @@ use super::{
     similarity::Trigrams,
 };
 use crate::model::{
-    Json,
+    INTEGER_MAX, Json,
     json::escape_pointer,
     limits::{
         PAGE_OFFSET_MAX, PAGE_PROJECTIONS_DEFAULT, PAGE_PROJECTIONS_MAX, QUERY_CLAUSES_MAX,
@@ -345,9 +345,11 @@ impl Reader {
     fn count(&mut self, members: &Members<'_>, name: &str) -> Option<usize> {
         let (value, at) = members.get(name)?;
         match value {
-            Json::Integer(count) if *count >= 1 => usize::try_from(*count).ok(),
+            Json::Integer(count) if (1..=INTEGER_MAX).contains(count) => {
+                usize::try_from(*count).ok()
+            }
             _ => {
-                self.fault(&at, "expected an integer from 1 on");
+                self.fault(&at, format!("expected an integer from 1 on, at most {INTEGER_MAX}"));
                 None
             }
         }
@@ -434,6 +436,7 @@ mod tests {
             (r#"{"sort":[{"path":"/id","order":"up"}]}"#.to_owned(), "/sort/0/order", "\"asc\""),
             (r#"{"sort":[{}]}"#.to_owned(), "/sort/0", "either"),
             (r#"{"page":{"limit":0}}"#.to_owned(), "/page/limit", "from 1 on"),
+            (r#"{"page":{"limit":9007199254740992}}"#.to_owned(), "/page/limit", "at most"),
             (r#"{"page":{"number":0}}"#.to_owned(), "/page/number", "from 1 on"),
             (r#"{"page":{"limit":1,"number":1}}"#.to_owned(), "/page", "expected `limit` with"),
             (r#"{"page":{"after":"a","before":"b"}}"#.to_owned(), "/page", "not both"),

@@ -299,6 +299,22 @@ pub trait Events: Send + Sync {
     ) -> Result<bool, StorageError>;
 }
 
+/// Connections of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    pub name: &'static str,
+    pub used: usize,
+    pub max: usize,
+}
+
+/// How much of a store is in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// On disk; nothing of a store that is not there.
+    pub bytes: Option<i64>,
+    pub pools: Vec<Pool>,
+}
+
 /// The store as a whole.
 #[async_trait]
 pub trait Health: Send + Sync {
@@ -306,6 +322,8 @@ pub trait Health: Send + Sync {
     async fn ready(&self) -> Result<(), StorageError>;
     /// What and where it is, and how durable an acknowledged event is. No secrets.
     fn description(&self) -> String;
+    /// How much of it is in use.
+    async fn usage(&self) -> Result<Usage, StorageError>;
     /// Whether it still is what it was when the process is started again.
     fn outlives_process(&self) -> bool;
     /// Ends all connections.

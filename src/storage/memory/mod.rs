@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub use self::shelf::Shelf;
 use super::{
     AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Section, Span,
-    StorageError, Tip, View, append,
+    StorageError, Tip, Usage, View, append,
 };
 use crate::{
     auth::{ApiKey, Ticket},
@@ -176,6 +176,10 @@ impl Health for MemoryStore {
 
     fn description(&self) -> String {
         "memory (lost when the process ends)".to_owned()
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        Ok(Usage::default())
     }
 
     fn outlives_process(&self) -> bool {

@@ -17,6 +17,8 @@ use tokio::{
     time::Instant,
 };
 
+use crate::storage::Pool;
+
 /// How long an idle connection is trusted to be one.
 const TRUSTED: Duration = Duration::from_secs(1);
 /// How long a borrower waits for a connection.
@@ -26,6 +28,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Lender {
     options: PgConnectOptions,
+    size: usize,
     seats: Arc<Semaphore>,
     idle: Arc<Idle>,
 }
@@ -61,7 +64,13 @@ impl Lender {
     pub(super) fn new(options: PgConnectOptions, size: u32) -> Self {
         let size = usize::try_from(size).unwrap_or(Semaphore::MAX_PERMITS);
         let seats = Arc::new(Semaphore::new(size));
-        Self { options, seats, idle: Arc::default() }
+        Self { options, size, seats, idle: Arc::default() }
+    }
+
+    /// How many are lent.
+    pub(super) fn usage(&self, name: &'static str) -> Pool {
+        let used = self.size.saturating_sub(self.seats.available_permits());
+        Pool { name, used, max: self.size }
     }
 
     /// A connection, in no transaction.

@@ -28,7 +28,7 @@ use self::{
 };
 use super::{
     AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError,
-    View, append,
+    Usage, View, append,
     sql::rows::{self, LogRow},
 };
 use crate::model::{
@@ -334,6 +334,15 @@ impl Health for PostgresStore {
 
     fn description(&self) -> String {
         self.description.clone()
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        let mut loan = self.readers.lend_checked().await.map_err(of_query)?;
+        let size = sqlx::query_scalar(include_str!("sql/database_size.sql"));
+        let bytes = size.fetch_one(&mut loan.connection).await.map_err(of_query)?;
+        loan.give_back();
+        let pools = vec![self.writers.usage("writers"), self.readers.usage("readers")];
+        Ok(Usage { bytes: Some(bytes), pools })
     }
 
     fn outlives_process(&self) -> bool {

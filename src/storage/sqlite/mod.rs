@@ -35,8 +35,8 @@ use self::{
     view::SqliteView,
 };
 use super::{
-    AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, StorageError,
-    View, append,
+    AppendError, End, Events, Health, Known, Listing, Logs, Outcome, Pool, PutLogError,
+    StorageError, Usage, View, append,
     sql::rows::{self, LogRow, TipRow},
 };
 use crate::model::{
@@ -327,6 +327,25 @@ impl Health for SqliteStore {
             "SQLite file {} (WAL, synchronous=FULL: acknowledged is synced)",
             self.path.display()
         )
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        let size = |ending: &str| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(ending);
+            std::fs::metadata(name).map_or(0, |file| file.len())
+        };
+        let pool = |name, pool: &SqlitePool, max| {
+            let open = usize::try_from(pool.size()).unwrap_or_default();
+            Pool { name, used: open.saturating_sub(pool.num_idle()), max }
+        };
+        Ok(Usage {
+            bytes: i64::try_from(size("") + size("-wal")).ok(),
+            pools: vec![
+                pool("writers", &self.writer, 1),
+                pool("readers", &self.readers, usize::try_from(READERS).unwrap_or_default()),
+            ],
+        })
     }
 
     fn outlives_process(&self) -> bool {

@@ -21,6 +21,7 @@ mod large_bodies;
 mod listings;
 mod malformed;
 mod methods;
+mod metrics;
 mod names;
 mod order_of_checks;
 mod paging;

@@ -11,7 +11,7 @@ use everlog::{
     },
     storage::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Refusal,
-        Span, Storage, StorageError, Tip, View, keys::Keys, memory::MemoryStore,
+        Span, Storage, StorageError, Tip, Usage, View, keys::Keys, memory::MemoryStore,
     },
     testing::{NewEventBuilder, PublishBuilder, StaticClock, conformance::TestStore, random},
 };
@@ -373,6 +373,10 @@ impl Health for Planted {
 
     fn description(&self) -> String {
         format!("memory, which breaks a promise: {:?}", self.plant)
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.inner.usage().await
     }
 
     fn outlives_process(&self) -> bool {

@@ -17,7 +17,7 @@ use everlog::{
     query::index::Index,
     storage::{
         AppendError, End, Events, Health, Known, Listing, Logs, Outcome, PutLogError, Span,
-        Storage, StorageError, Tip, View,
+        Storage, StorageError, Tip, Usage, View,
         indexes::Unfinished,
         keys::Keys,
         projections::{EditOutcome, Kept, ProjectionView, Projections},
@@ -312,6 +312,10 @@ impl Health for Troubled {
 
     fn description(&self) -> String {
         self.inner.health.description()
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.inner.health.usage().await
     }
 
     fn outlives_process(&self) -> bool {
