@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+mod backup;
 mod bench;
 mod check;
 mod client;
@@ -36,6 +37,8 @@ enum Command {
     Migrate(StoreSettings),
     /// Read a whole store and verify it: no holes, positions, ids, counts
     Check(StoreSettings),
+    /// Copy a SQLite store as of one moment, also while it is served
+    Backup(backup::Settings),
     /// Publish the events of a file (NDJSON, also gzipped) through a running server
     Import(import::Settings),
     /// Write the events of a running server to a file or to standard output, one a line
@@ -111,6 +114,7 @@ pub fn run(line: CommandLine) -> ExitCode {
             Command::Serve(settings) => serve::serve(*settings).await,
             Command::Migrate(settings) => migrate::migrate(&settings).await,
             Command::Check(settings) => check::check(&settings).await,
+            Command::Backup(settings) => backup::backup(settings).await,
             Command::Import(settings) => import::import(&settings).await,
             Command::Export(settings) => export::export(&settings).await,
             Command::Bench(settings) => bench::bench(&settings).await,

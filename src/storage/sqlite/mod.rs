@@ -76,7 +76,7 @@ impl SqliteStore {
         }
         let options = options(&path);
         let writer = pool(options.clone(), 1).await?;
-        let readers = pool(options.read_only(true), 1).await?;
+        let readers = pool(reading(&path), 1).await?;
         Ok(Self { path, clock, writer, readers, _lock: None })
     }
 
@@ -91,13 +91,13 @@ impl SqliteStore {
         // Whoever held something before is gone: the lock says so.
         let free = sqlx::query(include_str!("sql/free_revisions.sql"));
         free.execute(&writer).await.map_err(of_query)?;
-        let readers = pool(options.read_only(true), READERS).await?;
+        let readers = pool(reading(&path), READERS).await?;
         Ok(Self { path, clock, writer, readers, _lock: Some(lock) })
     }
 
     /// Opens an existing database for reading only, beside a process that writes.
     pub async fn open_read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        let options = options(path).read_only(true);
+        let options = reading(path);
         let readers = pool(options, READERS).await?;
         Ok(Self { path: path.to_owned(), clock, writer: readers.clone(), readers, _lock: None })
     }
@@ -107,6 +107,16 @@ impl SqliteStore {
     pub fn writer(&self) -> &SqlitePool {
         &self.writer
     }
+}
+
+/// Copies a database as of one moment to a file that is not there, whoever writes to it.
+pub async fn copy(path: &Path, into: &Path) -> Result<(), StorageError> {
+    let target =
+        into.to_str().ok_or_else(|| StorageError::Refused("the path is not UTF-8".into()))?;
+    let readers = pool(reading(path), 1).await?;
+    let copied = sqlx::query(include_str!("sql/copy.sql")).bind(target).execute(&readers).await;
+    readers.close().await;
+    copied.map(|_| ()).map_err(of_query)
 }
 
 /// The database's one name: links are followed, so that its lock and its WAL have one name as well.
@@ -151,9 +161,14 @@ fn lock(path: &Path) -> Result<File, StorageError> {
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
+    reading(path).read_only(false).journal_mode(SqliteJournalMode::Wal)
+}
+
+/// A copy is in no WAL before it is written to.
+fn reading(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
+        .read_only(true)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         .pragma("mmap_size", "0")

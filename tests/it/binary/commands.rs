@@ -128,9 +128,14 @@ fn a_store_is_migrated_without_being_served() {
 #[test]
 fn every_setting_stands_in_the_readme() {
     let readme = include_str!("../../../README.md");
-    for (command, flags_min) in
-        [("serve", 10), ("import", 4), ("export", 6), ("health", 1), ("key create", 5)]
-    {
+    for (command, flags_min) in [
+        ("serve", 10),
+        ("import", 4),
+        ("export", 6),
+        ("health", 1),
+        ("key create", 5),
+        ("backup", 3),
+    ] {
         let help = succeed(
             folder().path(),
             &[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat(),

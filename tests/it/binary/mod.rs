@@ -1,5 +1,6 @@
 //! The binary as a user meets it: commands, configuration, files, and kills.
 
+mod backups;
 mod bench;
 mod canaries;
 mod chaos;

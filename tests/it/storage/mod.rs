@@ -5,6 +5,7 @@ mod outages;
 mod plants;
 mod postgres_server;
 mod sqlite_file;
+mod upgrades;
 
 /// The suite, a line for each store.
 mod memory {

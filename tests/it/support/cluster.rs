@@ -46,8 +46,13 @@ impl Cluster {
 
     /// How a superuser connects, as a URL.
     pub(crate) fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// The same for another database.
+    pub(crate) fn url_of(&self, database: &str) -> String {
         let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://postgres@{folder}/postgres")
+        format!("postgres://postgres@{folder}/{database}")
     }
 
     /// Ends all of it at once, as a crash would, and starts it again: it recovers from its log.
@@ -69,8 +74,13 @@ impl Cluster {
         self.run("cp kept.opts data/postmaster.opts && pg_ctl -D data -w -m fast -l log restart");
     }
 
+    /// Copies all there is while it goes on, as backups are made.
+    pub(crate) fn back_up(&self) {
+        self.run("pg_basebackup -h \"$PWD\" -U postgres -D kept -X stream -c fast");
+    }
+
     /// Runs a line of a shell in the cluster's folder, as the user whose it is.
-    fn run(&self, line: &str) {
+    pub(crate) fn run(&self, line: &str) {
         let path = super::environment("PATH").unwrap_or_default();
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(&self.folder);
