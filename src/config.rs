@@ -90,6 +90,23 @@ impl AccessSettings {
     }
 }
 
+/// Which traces are sent where.
+#[derive(Debug, Clone, Args)]
+pub struct TraceSettings {
+    /// An OpenTelemetry collector that takes traces (OTLP over HTTP), such as `http://127.0.0.1:4318`
+    #[arg(long, env = "EVERLOG_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// How many of the traces that begin here are sent, from 0 to 1; of those that a client began, what the client says
+    #[arg(long, env = "EVERLOG_TRACE_RATIO", default_value_t = 0.01, value_name = "RATIO", value_parser = ratio)]
+    pub trace_ratio: f64,
+}
+
+/// A part of the whole.
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
 /// What each key may ask for.
 #[derive(Debug, Clone, Args)]
 pub struct AllowanceSettings {
@@ -198,6 +215,8 @@ pub struct ServeSettings {
     /// Most connections at once; one more waits until one ends
     #[arg(long, env = "EVERLOG_CONNECTIONS_MAX", default_value_t = Limits::default().connections, value_name = "N", value_parser = bounded(1, 1_000_000))]
     pub connections_max: usize,
+    #[command(flatten)]
+    pub traces: TraceSettings,
     /// How the service logs, to standard error
     #[arg(long, env = "EVERLOG_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,

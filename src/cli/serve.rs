@@ -32,7 +32,7 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
         allowance: settings.allowance.allowance(settings.publish_events_max),
     };
     let tls = tls(&settings.access)?;
-    telemetry::start(&settings.log, settings.log_format)?;
+    let telemetry = telemetry::start(&settings.log, settings.log_format, &settings.traces)?;
     rustls::crypto::ring::default_provider().install_default().ok();
     // A connection is a file descriptor; the system's usual soft limit is 1,024.
     let files = rlimit::increase_nofile_limit(u64::MAX)?;
@@ -56,10 +56,12 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     let reloading = reload(tls.clone())?;
     welcome(&format!("{scheme}://{address}"), &stored);
     let service = service.with_tls(tls);
-    tokio::select! {
+    let ran = tokio::select! {
         ran = service.run(listener, stopped) => ran,
         never = reloading => match never {},
-    }
+    };
+    telemetry.end().await;
+    ran
 }
 
 /// Who is let in.

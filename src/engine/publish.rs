@@ -10,6 +10,7 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
 };
+use tracing::Instrument;
 
 use super::{
     commit::{Committer, Request},
@@ -76,7 +77,8 @@ impl Publisher {
     /// Publishes. A caller that goes away does not undo what it asked for.
     pub async fn publish(&self, log: &Arc<Log>, publish: Publish) -> Result<Ack, PublishError> {
         let events = publish.events().count();
-        let done = self.queued(log, publish).await;
+        let span = tracing::debug_span!("publish", events, outcome = tracing::field::Empty);
+        let done = self.queued(log, publish).instrument(span.clone()).await;
         let outcome = match &done {
             Ok(ack) if ack.replayed => "replayed",
             Ok(_) => "written",
@@ -84,6 +86,7 @@ impl Publisher {
             Err(PublishError::Storage(error)) if error.may_have_written() => "unknown",
             Err(PublishError::Storage(_)) => "unwritten",
         };
+        span.record("outcome", outcome);
         self.metrics.published(outcome, events);
         done
     }

@@ -16,6 +16,7 @@ use super::{
     error::{Fault, Kind, Problem, Unwritten},
     extract::accepts_a_coding,
     meter::Slip,
+    spans,
     state::App,
 };
 use crate::engine::{ids, metrics::OfAnswer};
@@ -41,9 +42,9 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
     request.extensions_mut().insert(slip.clone());
     let id = ids::mint().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::debug_span!("request", id, %method, path);
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let span = spans::of(&request, &id, &route);
     let started = tokio::time::Instant::now();
     let answer = async {
         match judge(&app, &request) {
@@ -54,6 +55,7 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
     let response = answer.instrument(span.clone()).await;
     let mut response = span.in_scope(|| written(response, &method, &path, &id));
     let (took, status) = (started.elapsed(), response.status().as_u16());
+    spans::answered(&span, status);
     let answer = OfAnswer { method: method.to_string(), route, status };
     app.metrics.answers.get_or_create(&answer).observe(took.as_secs_f64());
     let milliseconds = took.as_millis();

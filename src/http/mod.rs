@@ -38,6 +38,7 @@ mod query;
 mod query_input;
 mod reached;
 mod service;
+mod spans;
 mod state;
 mod stream_state;
 mod tail;

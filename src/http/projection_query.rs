@@ -10,6 +10,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use super::{
@@ -95,7 +96,8 @@ impl Search<'_> {
         };
         let reach = Reach { examined, page_bytes, answering, ..Reach::default() };
         let mut view = self.app.storage.projections.projections(&self.log).await?;
-        let found = find(view.as_mut(), self.name.as_ref(), query, window, reach).await;
+        let found = find(view.as_mut(), self.name.as_ref(), query, window, reach);
+        let found = found.instrument(tracing::debug_span!("query")).await;
         view.close().await;
         Ok(found?)
     }

@@ -153,7 +153,7 @@ fn arrows(path: &str, text: &str) -> Vec<String> {
     for (crate_name, places) in [
         ("axum", ["src/http/", "src/app.rs"].as_slice()),
         ("sqlx", &["src/storage/"]),
-        ("reqwest", &["src/cli/", "src/engine/issuers.rs"]),
+        ("reqwest", &["src/cli/", "src/engine/issuers.rs", "src/telemetry.rs"]),
         ("clap", &["src/cli/", "src/config.rs", "src/main.rs"]),
     ] {
         let code = code(text);

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{
     client::client,
     postgres::Database,
-    process::{Process, everlog, succeed},
+    process::{Process, everlog, log, logged, succeed},
     tokens::{AUDIENCE, ISSUER, Signer},
 };
 
@@ -22,15 +22,11 @@ const PASSWORD: &str = "canary-in-a-password";
 
 /// A server that logs all there is to log, to a file.
 fn verbose(folder: &Path, store: &str) -> Process {
-    let mut command = Command::new("bash");
-    // Its welcome is read from a pipe, to which the file is copied.
-    let serve = r#""$0" "$@" 2> >(tee -p server.log >&2)"#;
-    let binary = everlog(folder).get_program().to_owned();
-    command.current_dir(folder).args(["-c", &format!("exec {serve}")]).arg(binary);
+    let mut command = everlog(folder);
     command.args(["serve", "--listen", "127.0.0.1:0", "--root-key-file", "root.key"]);
     command.args(["--jwt-issuers", "issuers.json"]);
     command.env("EVERLOG_STORE", store).env("EVERLOG_LOG", "trace");
-    Process::start(command)
+    Process::start(logged(&command))
 }
 
 /// Does every operation by its sample, with a key.
@@ -113,9 +109,8 @@ async fn no_secret_is_logged(store: &str) {
     secrets.extend(made.map(str::to_owned));
     assert!(secrets.len() >= 4, "the samples made a key and a ticket: {answers}");
     secrets.extend([key, token, PAYLOAD.to_owned(), PASSWORD.to_owned()]);
-    server.signal("TERM");
-    drop(server);
-    let log = fs::read_to_string(folder.join("server.log")).expect("there is a log");
+    assert!(server.terminate().success());
+    let log = log(folder);
     assert!(log.contains("a key was made") && log.contains("answered"), "it logs much");
     assert_eq!(found(&log, &secrets), Vec::<&String>::new(), "of {} bytes", log.len());
     // The control: each would have been found.

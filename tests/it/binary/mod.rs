@@ -22,3 +22,4 @@ mod slow;
 mod standby;
 mod storm;
 mod takeovers;
+mod traces;

@@ -91,6 +91,33 @@ impl Drop for Process {
     }
 }
 
+/// The same command, what it says copied to `server.log`: its welcome is read from a pipe that nobody reads to its end.
+pub(crate) fn logged(command: &Command) -> Command {
+    let mut bash = Command::new("bash");
+    bash.args(["-c", r#"exec "$0" "$@" 2> >(tee -p server.log >&2)"#]);
+    bash.arg(command.get_program()).args(command.get_args());
+    bash.current_dir(command.get_current_dir().expect("it has a folder"));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bash.env(name, value),
+            None => bash.env_remove(name),
+        };
+    }
+    bash
+}
+
+/// All that a server logged that was asked to stop.
+pub(crate) fn log(folder: &Path) -> String {
+    let start = std::time::Instant::now();
+    loop {
+        let log = std::fs::read_to_string(folder.join("server.log")).expect("there is a log");
+        if log.contains("shutting down") {
+            return log;
+        }
+        assert!(start.elapsed().as_secs() < 10, "it was not asked to stop: {log}");
+    }
+}
+
 /// The binary under test, in a folder, without the settings of whoever runs the tests.
 pub(crate) fn everlog(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_everlog"));
