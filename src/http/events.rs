@@ -88,7 +88,7 @@ async fn read(
     let (log, source) = at.sourced();
     match negotiate(&headers, &[MediaType::Json, MediaType::Ndjson, MediaType::EventStream])? {
         MediaType::Json | MediaType::Javascript => {}
-        MediaType::Ndjson => return export::export(app, log, source, query).await,
+        MediaType::Ndjson => return export::export(app, by, log, source, query).await,
         MediaType::EventStream => return tail::tail(app, by, log, source, query, &headers).await,
     }
     let (mut ask, wait) = query.scan(&app.limits);

@@ -25,6 +25,7 @@ use super::{
     state::App,
 };
 use crate::{
+    engine::keyring::Caller,
     model::{Cursor, Event, Filter, Limits, Log, Page, Place, Scan, Source},
     storage::{
         StorageError,
@@ -44,11 +45,11 @@ const PAGE_BYTES: usize = 4 << 20;
                content_type = "application/x-ndjson"), ReadFailures))]
 pub(super) async fn export_log(
     State(app): State<App>,
-    Authorized { at, .. }: Authorized<Read, InLog>,
+    Authorized { at, by, .. }: Authorized<Read, InLog>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    negotiated(app, at, query, &headers).await
+    negotiated(app, by, at, query, &headers).await
 }
 
 /// Export a category
@@ -60,11 +61,11 @@ pub(super) async fn export_log(
                content_type = "application/x-ndjson"), ReadFailures))]
 pub(super) async fn export_category(
     State(app): State<App>,
-    Authorized { at, .. }: Authorized<Read, InCategory>,
+    Authorized { at, by, .. }: Authorized<Read, InCategory>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    negotiated(app, at, query, &headers).await
+    negotiated(app, by, at, query, &headers).await
 }
 
 /// Export a stream
@@ -76,27 +77,29 @@ pub(super) async fn export_category(
                content_type = "application/x-ndjson"), ReadFailures))]
 pub(super) async fn export_stream(
     State(app): State<App>,
-    Authorized { at, .. }: Authorized<Read, InStream>,
+    Authorized { at, by, .. }: Authorized<Read, InStream>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    negotiated(app, at, query, &headers).await
+    negotiated(app, by, at, query, &headers).await
 }
 
 async fn negotiated(
     app: App,
+    by: Arc<Caller>,
     at: impl Sourced,
     query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     negotiate(headers, &[MediaType::Ndjson])?;
     let (log, source) = at.sourced();
-    export(app, log, source, query).await
+    export(app, by, log, source, query).await
 }
 
 /// The whole export.
 pub(super) async fn export(
     app: App,
+    by: Arc<Caller>,
     log: Arc<Log>,
     source: Source,
     mut query: Query,
@@ -119,7 +122,7 @@ pub(super) async fn export(
         not_empty(&source)?;
     }
     (ask.before, ask.limit) = (end.map(past), PAGE_EVENTS);
-    let mut state = Export { app, log, source, ask, next: None };
+    let mut state = Export { app, by, log, source, ask, next: None };
     state.read();
     let lines = stream::unfold(state, |mut export| async {
         let lines = export.lines().await?;
@@ -145,6 +148,7 @@ fn past(end: Cursor) -> Cursor {
 
 struct Export {
     app: App,
+    by: Arc<Caller>,
     log: Arc<Log>,
     source: Source,
     ask: Scan,
@@ -156,6 +160,10 @@ impl Export {
     /// The lines of the next page; nothing at the end.
     async fn lines(&mut self) -> Option<Result<String, StorageError>> {
         let read = self.next.take()?.await;
+        if self.by.is_over() {
+            // An answer that merely ended would pass for whole.
+            return Some(Err(StorageError::Unavailable("the key of an export has ended".into())));
+        }
         let mut page = match read.unwrap_or_else(|lost| Err(StorageError::Broken(lost.into()))) {
             Ok(page) => page,
             Err(error) => {

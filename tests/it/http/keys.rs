@@ -121,6 +121,34 @@ async fn what_a_key_cannot_be_is_refused_at_its_place() {
     }
 }
 
+/// It is far larger than what sockets hold: the server has not sent all of it when the key ends.
+#[tokio::test]
+async fn an_export_is_cut_off_with_its_key() {
+    let guarded = Guarded::start().await;
+    let path = "/v1/logs/default/categories/cats/streams/tom";
+    let body = json!({"events": [{"name": "n", "payload": "x".repeat(1_000_000)}]});
+    for _ in 0..32 {
+        guarded.post(&guarded.root, &format!("{path}/events"), &body).await.expect(201);
+    }
+    let (key, id) = guarded.make(&json!({"scopes": [{"actions": ["read"]}]})).await;
+    for ends in [false, true] {
+        let export = guarded.by(&key, Method::GET, &format!("{path}/export"));
+        let mut answer = export.response().await;
+        let mut bytes = answer.chunk().await.expect("it begins").map_or(0, |chunk| chunk.len());
+        if ends {
+            guarded.revoke(&id).await.expect(200);
+        }
+        let cut = loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => bytes += chunk.len(),
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        assert_eq!((cut, bytes < 32_000_000), (ends, ends), "{bytes}");
+    }
+}
+
 #[tokio::test]
 async fn a_tail_ends_with_its_key() {
     let guarded = Guarded::start().await;
