@@ -10,12 +10,16 @@ import schemathesis
 ANY = {"payload", "metadata", "state", "value", "values", "initial_state", "initial_metadata", "definition"}
 
 
-def sends_null(value):
+def without_nulls(value):
     if isinstance(value, dict):
-        return any(member is None or sends_null(member) for name, member in value.items() if name not in ANY)
-    return isinstance(value, list) and any(item is None or sends_null(item) for item in value)
+        kept = {name: member for name, member in value.items() if name in ANY or member is not None}
+        return {name: member if name in ANY else without_nulls(member) for name, member in kept.items()}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 @schemathesis.hook
-def filter_case(context, case):
-    return not sends_null(case.body)
+def before_call(context, case, **kwargs):
+    # What was edited here is judged anew.
+    body = without_nulls(case.body)
+    if body != case.body:
+        case.body = body
