@@ -60,11 +60,13 @@ pub struct Door {
     pub origins: Vec<String>,
     /// What each key may ask for.
     pub allowance: Allowance,
+    /// How many of the requests that no client traces are traced; none: nobody takes traces.
+    pub trace_ratio: Option<f64>,
 }
 
 impl From<Access> for Door {
     fn from(access: Access) -> Self {
-        Self { access, origins: Vec::new(), allowance: Allowance::default() }
+        Self { access, origins: Vec::new(), allowance: Allowance::default(), trace_ratio: None }
     }
 }
 
@@ -101,7 +103,7 @@ impl Service {
         );
         // Before the first request it has to be known what projectors feed.
         runners.look().await?;
-        let Door { access, origins, allowance } = door.into();
+        let Door { access, origins, allowance, trace_ratio } = door.into();
         let loopback_only = matches!(access, Access::Loopback);
         let (anyone, root, issuers) = match access {
             Access::Loopback | Access::Anyone => (
@@ -116,6 +118,7 @@ impl Service {
             issuers: Issuers::open(issuers, clock.clone(), allowance, &tasks).await?,
             anyone,
             origins,
+            trace_ratio,
             publisher: Publisher::new(storage.clone(), clock.clone(), hubs, tasks.clone())
                 .with_metrics(metrics.clone()),
             metrics,

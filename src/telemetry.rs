@@ -50,11 +50,9 @@ pub fn start(filter: &str, format: LogFormat, traces: &TraceSettings) -> anyhow:
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let provider = traces.otlp_endpoint.as_deref().map(|url| provider(url, traces.trace_ratio));
-    let provider = provider.transpose()?;
-    let ours = |metadata: &tracing::Metadata<'_>| {
-        metadata.is_span() && metadata.target().starts_with("everlog")
-    };
+    let provider = traces.otlp_endpoint.as_deref().map(provider).transpose()?;
+    // Spans for a collector alone, which are made of what is sampled only (`http/spans.rs`).
+    let ours = |metadata: &tracing::Metadata<'_>| metadata.target() == "everlog::trace";
     let spans = provider.as_ref().map(|provider| {
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("everlog"));
         layer.with_location(false).with_threads(false).with_filter(filter_fn(ours))
@@ -64,8 +62,8 @@ pub fn start(filter: &str, format: LogFormat, traces: &TraceSettings) -> anyhow:
     Ok(Telemetry(provider))
 }
 
-/// Sends spans to a collector: all of a trace that its beginner samples, else one trace in so many.
-fn provider(url: &str, ratio: f64) -> anyhow::Result<SdkTracerProvider> {
+/// Sends spans to a collector.
+fn provider(url: &str) -> anyhow::Result<SdkTracerProvider> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(Client::new()?)
@@ -77,7 +75,7 @@ fn provider(url: &str, ratio: f64) -> anyhow::Result<SdkTracerProvider> {
     let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource.with_attribute(version).build())
         .build())
 }

@@ -30,6 +30,7 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
         access: access(&settings)?,
         origins: settings.access.cors_origins.clone(),
         allowance: settings.allowance.allowance(settings.publish_events_max),
+        trace_ratio: settings.traces.otlp_endpoint.is_some().then_some(settings.traces.trace_ratio),
     };
     let tls = tls(&settings.access)?;
     let telemetry = telemetry::start(&settings.log, settings.log_format, &settings.traces)?;
@@ -54,7 +55,7 @@ pub(super) async fn serve(mut settings: ServeSettings) -> anyhow::Result<()> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr()?;
     let reloading = reload(tls.clone())?;
-    welcome(&format!("{scheme}://{address}"), &stored);
+    welcome(&format!("{scheme}://{address}"), &stored, settings.access.authenticates());
     let service = service.with_tls(tls);
     let ran = tokio::select! {
         ran = service.run(listener, stopped) => ran,
@@ -84,12 +85,20 @@ fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
     Ok(Access::Keys { root, issuers })
 }
 
-fn welcome(base: &str, stored: &str) {
+fn welcome(base: &str, stored: &str, keys: bool) {
     let stream = "v1/logs/default/categories/profiles/streams/joe.bloggs/events";
+    let (first, key) = if keys {
+        (
+            "everlog key create --actions read,append > key\n       ",
+            "--oauth2-bearer \"$(cat key)\" ",
+        )
+    } else {
+        ("", "")
+    };
     line::tell(&format!(
-        "everlog {} listens on {base}\n  stores in {stored}\n  try: curl --json \
+        "everlog {} listens on {base}\n  stores in {stored}\n  try: {first}curl {key}--json \
          '{{\"events\":[{{\"name\":\"profile-created\",\"payload\":{{\"name\":\"Joe\"}}}}]}}' {base}/{stream}\n       \
-         curl {base}/{stream}",
+         curl {key}{base}/{stream}",
         env!("CARGO_PKG_VERSION")
     ));
 }

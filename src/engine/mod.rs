@@ -1,5 +1,18 @@
 //! What runs: asynchronous work above the port and below any transport.
 
+/// A span within that of a request that is traced, for a collector; none within another.
+macro_rules! traced {
+    ($($span:tt)*) => {
+        // That of a request says which kind it is.
+        if tracing::Span::current().has_field("otel.kind") {
+            tracing::trace_span!(target: "everlog::trace", $($span)*)
+        } else {
+            tracing::Span::none()
+        }
+    };
+}
+pub(crate) use traced;
+
 pub mod allowance;
 pub mod changes;
 pub mod clock;

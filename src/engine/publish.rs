@@ -77,7 +77,7 @@ impl Publisher {
     /// Publishes. A caller that goes away does not undo what it asked for.
     pub async fn publish(&self, log: &Arc<Log>, publish: Publish) -> Result<Ack, PublishError> {
         let events = publish.events().count();
-        let span = tracing::debug_span!("publish", events, outcome = tracing::field::Empty);
+        let span = traced!("publish", events, outcome = tracing::field::Empty);
         let done = self.queued(log, publish).instrument(span.clone()).await;
         let outcome = match &done {
             Ok(ack) if ack.replayed => "replayed",

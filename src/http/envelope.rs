@@ -40,11 +40,13 @@ pub(super) fn is_timeout(error: &axum::Error) -> bool {
 pub(super) async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let slip = Slip::default();
     request.extensions_mut().insert(slip.clone());
-    let id = ids::mint().to_string();
+    let minted = ids::mint();
+    let id = minted.to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let span = spans::of(&request, &id, &route);
+    let span = spans::logged(&request, &id);
+    let traced = spans::traced(&request, &minted, &route, app.trace_ratio);
     let started = tokio::time::Instant::now();
     let answer = async {
         match judge(&app, &request) {
@@ -52,10 +54,10 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
             Err(problem) => problem.into_response(),
         }
     };
-    let response = answer.instrument(span.clone()).await;
+    let response = answer.instrument(traced.clone()).instrument(span.clone()).await;
     let mut response = span.in_scope(|| written(response, &method, &path, &id));
     let (took, status) = (started.elapsed(), response.status().as_u16());
-    spans::answered(&span, status);
+    spans::answered(&traced, status);
     let answer = OfAnswer { method: method.to_string(), route, status };
     app.metrics.answers.get_or_create(&answer).observe(took.as_secs_f64());
     let milliseconds = took.as_millis();

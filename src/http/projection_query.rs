@@ -30,6 +30,7 @@ use super::{
     state::App,
 };
 use crate::{
+    engine::traced,
     model::{
         CategoryName, Json, Limits, Log, NameFault, Projection, ProjectionName, Source, StreamKey,
         limits::{JSON_DEPTH_MAX, QUERY_BYTES_MAX},
@@ -97,7 +98,7 @@ impl Search<'_> {
         let reach = Reach { examined, page_bytes, answering, ..Reach::default() };
         let mut view = self.app.storage.projections.projections(&self.log).await?;
         let found = find(view.as_mut(), self.name.as_ref(), query, window, reach);
-        let found = found.instrument(tracing::debug_span!("query")).await;
+        let found = found.instrument(traced!("query")).await;
         view.close().await;
         Ok(found?)
     }

@@ -63,6 +63,8 @@ pub struct Parts {
     pub anyone: Option<Arc<Caller>>,
     /// The origins whose pages may speak to the service from a browser.
     pub origins: Vec<String>,
+    /// How many of the requests that no client traces are traced; none: nobody takes traces.
+    pub trace_ratio: Option<f64>,
     /// Serve only loopback `Host`s: set while there is no authentication and no wider address.
     pub loopback_only: bool,
 }
