@@ -109,16 +109,18 @@ fn tls(settings: &AccessSettings) -> Result<Option<Tls>, TlsError> {
     files.map(|(certificate, key)| Tls::open(certificate, key)).transpose()
 }
 
-/// Reads the certificate again at each SIGHUP.
+/// Reads the certificate again at each SIGHUP. Without one the signal ends the process, as it does when a terminal closes.
 fn reload(tls: Option<Tls>) -> anyhow::Result<impl Future<Output = Infallible>> {
-    let mut hangups = signal(SignalKind::hangup())?;
+    let watched = tls.map(|tls| signal(SignalKind::hangup()).map(|hangups| (tls, hangups)));
+    let watched = watched.transpose()?;
     Ok(async move {
-        while hangups.recv().await.is_some() {
-            match tls.as_ref().map(Tls::reload) {
-                None => tracing::info!("SIGHUP: there is no certificate to read again"),
-                Some(Ok(())) => tracing::info!("SIGHUP: the certificate was read again"),
-                Some(Err(error)) => {
-                    tracing::error!(%error, "SIGHUP: the certificate stays as it was");
+        if let Some((tls, mut hangups)) = watched {
+            while hangups.recv().await.is_some() {
+                match tls.reload() {
+                    Ok(()) => tracing::info!("SIGHUP: the certificate was read again"),
+                    Err(error) => {
+                        tracing::error!(%error, "SIGHUP: the certificate stays as it was");
+                    }
                 }
             }
         }
