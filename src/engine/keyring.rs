@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -164,6 +164,8 @@ pub struct Keyring {
     /// The key of whoever runs the service, which no store has.
     root: Option<(Digest, Arc<Caller>)>,
     known: Arc<Mutex<HashMap<String, Known>>>,
+    /// Who follows by a ticket that was made by a token.
+    ticketed: Arc<Mutex<Vec<Weak<Caller>>>>,
     allowance: Allowance,
 }
 
@@ -180,7 +182,8 @@ impl Keyring {
         let everything = || vec![Scope::everything()];
         let root =
             root.map(|key| (key.digest(), Caller::trusted(key.id(), everything(), allowance)));
-        let ring = Self { storage, clock, root, known: Arc::default(), allowance };
+        let (known, ticketed) = (Arc::default(), Arc::default());
+        let ring = Self { storage, clock, root, known, ticketed, allowance };
         let watched = ring.clone();
         tasks.background(async move { watched.watch().await });
         ring
@@ -188,6 +191,10 @@ impl Keyring {
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ticketed(&self) -> MutexGuard<'_, Vec<Weak<Caller>>> {
+        self.ticketed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who presents this key.
@@ -245,7 +252,9 @@ impl Keyring {
             // What its maker might read was judged when it was made.
             let (name, bounds) = (ticket.key, Some(vec![Scope::reading()]));
             let principal = Principal { name, scopes: vec![Scope::everything()], bounds };
-            return Ok(Ok(Caller::until(principal, None, self.allowance, until)));
+            let caller = Caller::until(principal, None, self.allowance, until);
+            self.ticketed().push(Arc::downgrade(&caller));
+            return Ok(Ok(caller));
         }
         if let Some((_, caller)) = &self.root
             && caller.principal.name == ticket.key
@@ -306,6 +315,11 @@ impl Keyring {
             }
             let now = self.clock.now();
             self.known().values().for_each(|known| known.judge(now));
+            self.ticketed().retain(|caller| {
+                let follows = caller.upgrade();
+                follows.iter().filter(|caller| !caller.is_good(now)).for_each(|over| over.end());
+                follows.is_some()
+            });
         }
     }
 

@@ -241,9 +241,11 @@ async fn what_goes_on_ends_with_its_token() {
     let ticket =
         guarded.post(&token, "/v1/logs/default/tickets", &json!({"source": {"log": true}})).await;
     let url = ticket.expect(201).json()["url"].as_str().expect("a URL").to_owned();
-    assert_eq!(guarded.server.getting(&url).response().await.status(), 200);
+    let mut ticketed = Frames::open(guarded.server.getting(&url)).await;
+    while ticketed.next().await.expect("it goes on").event != "caught-up" {}
     guarded.server.clock.advance(360_000_000);
     assert_eq!(frames.next().await.expect("it says why").event, "bye");
+    assert_eq!(ticketed.next().await.expect("it says why").event, "bye");
     assert_eq!(status(&guarded, &token).await, 401);
     guarded.server.get(&url).await.problem(401, "unauthenticated");
 }
